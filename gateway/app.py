@@ -29,7 +29,7 @@ from gateway.db import Pool, open_pool, pending
 from gateway.delivery.delivery import Delivery
 from gateway.files import Files, Limits, Storage, StorageUnusable, open_storage
 from gateway.jobs import Doorbell, Upkeep, Worker
-from gateway.limits import LoadShedder
+from gateway.limits import FairPlaces, LoadShedder
 from gateway.ops import metrics
 from gateway.ops.histogram import Histogram
 from gateway.ops.loop_lag import LoopLag
@@ -50,6 +50,8 @@ from presence import PresenceSettings, RedisPresence
 log = structlog.get_logger(__name__)
 
 PULSE_S = 0.5
+READING = 6
+"""Tenths of the database connections that reads may use; what is sent has the others."""
 
 
 class SettingMissing(Exception):
@@ -147,13 +149,13 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         lag.start()
         stack.callback(lag.stop)
         store = BatchedMessageStore(tasks.spawn, lag.lived_s)
-        shedder = _load_shedder(pool, settings.database_pool, lag.lived_s)
-        shedder.add_source(store.oldest_wait_s)
+        shedder, places = _queues(pool, settings.database_pool, lag.lived_s, store.oldest_wait_s)
         services = Services(
             pool, delivery.publish, presence, store, settings.database_timeout_s,
             files=files, shedder=shedder, stats_cache=RedisStatsCache(redis),
             regions=connections.regions(settings), picture_origins=settings.picture_origins,
             doorbell=Doorbell(delivery.publish),
+            reading_places=places,
             crm_views=crm_views,
         )  # fmt: skip
         node = Node(
@@ -234,7 +236,7 @@ def make_server(settings: Settings) -> tuple[FastAPI, uvicorn.Server]:
 
     config = uvicorn.Config(
         app,
-        http=http_protocol_class(node),  # type: ignore[arg-type]
+        http=http_protocol_class(node, urgent={rest.telephony.EVENTS}),  # type: ignore[arg-type]
         ws=protocol_class(node) if settings.takes("sockets") else "none",  # type: ignore[arg-type]
         loop="uvloop",
         lifespan="on",
@@ -313,10 +315,16 @@ async def _storage(stack: AsyncExitStack, settings: Settings) -> Storage | None:
         raise SettingMissing(str(error)) from error
 
 
-def _load_shedder(pool: Pool, size: int, now: Callable[[], float]) -> LoadShedder:
-    return LoadShedder(
+def _queues(
+    pool: Pool, size: int, now: Callable[[], float], of_messages: Callable[[], float]
+) -> tuple[LoadShedder, FairPlaces]:
+    """Return what decides who waits for the database, and the places for those who read."""
+    shedder = LoadShedder(
         size, full=lambda: pool.get_size() >= size and not pool.get_idle_size(), now=now
     )
+    places = FairPlaces(max(1, size * READING // 10), clock=now)
+    shedder.add_sources(of_messages, places.longest_wait_s)
+    return shedder, places
 
 
 def _secret_of(secret: SecretStr | None) -> str | None:

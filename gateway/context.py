@@ -20,7 +20,7 @@ from gateway.db import AWAY_ERRORS, Conn, CrmViews, Pool
 from gateway.errors import DatabaseUnavailable, Overloaded
 from gateway.files import Files
 from gateway.jobs import Doorbell, NewJob, enqueue
-from gateway.limits import LoadShedder, LoopShare
+from gateway.limits import FairPlaces, LoadShedder, LoopShare, LoopTurns
 from presence import PresenceStore
 
 TYPING_NOTICE_S = 2.0
@@ -87,6 +87,10 @@ class Services:
     shedder: LoadShedder = field(default_factory=lambda: LoadShedder(10))
     loop_share: LoopShare = field(default_factory=LoopShare)
     """Of what takes milliseconds of this worker's loop for one person."""
+    turns: LoopTurns = field(default_factory=LoopTurns)
+    """Of this worker's loop, for what may wait: reads, and REST."""
+    reading_places: FairPlaces = field(default_factory=lambda: FairPlaces(6))
+    """Of the pool, for reads: the other connections are for what is sent meanwhile."""
     stats_cache: StatsCache | None = None
     regions: tuple[str, ...] = ("UA",)
     """Countries of national phone numbers that people type: ours, then those of the PBXs."""
@@ -174,8 +178,22 @@ class Context:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Conn]:
         """Lend a connection for statements that need no transaction of their own."""
-        async with self.services.connection() as conn:
+        async with self._place(), self.services.connection() as conn:
             yield conn
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """Wait for a place among those who read, at most as long as for a connection."""
+        places = self.services.reading_places
+        try:
+            async with asyncio.timeout(ACQUIRE_S):
+                await places.take(self.user_id)
+        except TimeoutError:
+            raise Overloaded("Too many requests read at this moment.") from None
+        try:
+            yield
+        finally:
+            places.give_back()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:

@@ -7,10 +7,9 @@ by the lengths of what its characters became.
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -27,9 +26,6 @@ CASED = 0x2000
 IDEOGRAPHS = 0x20000
 """From here on are ideographs, and nothing else but in these blocks of 4,096."""
 IDEOGRAPHS_AND_OTHERS = frozenset({0x2F, 0xE0})
-
-_SPACE = re.compile(r"\s")
-"""Characters between words, all of which become one space."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,30 +77,36 @@ def search_words(text: str) -> list[str]:
     return [word[:MAX_WORD] for word in text.translate(_LETTERS).split()]
 
 
-def first_match(text: str, wanted: SearchTerms) -> int | None:
-    """Return where the first wanted word begins; None when there is none.
+def first_match(text: str, wanted: SearchTerms) -> Generator[None, None, int | None]:
+    """Return where the first wanted word begins, None when there is none; yield after each part.
 
     The cost is that of the text up to the match, in C: about 0.1 µs a code point.
     """
-    start = 0
-    while start < len(text):
-        space = _SPACE.search(text, start + PART)
-        end = space.start() if space else len(text)
-        place = _first_match(text[start:end], wanted)
-        if place is not None:
-            return start + place
-        start = end
+    carried, began = "", 0  # of a word that goes on in the next part
+    for start in range(0, len(text), PART):
+        part = text[start : start + PART]
+        words = part.translate(_LETTERS).split(" ")
+        is_last_part = start + PART >= len(text)
+        for number, letters in enumerate(words):
+            word = (carried + letters)[:MAX_WORD]
+            goes_on = number == len(words) - 1 and not is_last_part
+            if (goes_on or word in wanted) and letters and not carried:
+                began = start + _place(part, words, number)
+            if goes_on:
+                carried = word
+            elif word in wanted:
+                return began
+            else:
+                carried = ""
+        yield
     return None
 
 
-def _first_match(text: str, wanted: SearchTerms) -> int | None:
-    words = text.translate(_LETTERS).split(" ")
-    for number, word in enumerate(words):
-        if word[:MAX_WORD] in wanted:
-            letters_before = sum(map(len, words[:number])) + number
-            lengths = accumulate(len(_LETTERS[ord(char)]) for char in text)
-            return bisect_right(list(lengths), letters_before)
-    return None
+def _place(text: str, words: Sequence[str], number: int) -> int:
+    """Return where the letters of this word begin in text."""
+    letters_before = sum(map(len, words[:number])) + number
+    lengths = accumulate(len(_LETTERS[ord(char)]) for char in text)
+    return bisect_right(list(lengths), letters_before)
 
 
 def words_from(text: str, start: int) -> Iterator[Word]:

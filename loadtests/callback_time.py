@@ -164,5 +164,10 @@ def _place_of(callback: Any) -> tuple[str, str]:
     name = getattr(callback, "__qualname__", type(callback).__name__)
     if code is None:
         return "", name
-    path = Path(code.co_filename)
-    return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path), name
+    return _from_root(code.co_filename), name
+
+
+@functools.cache
+def _from_root(name: str) -> str:
+    path = Path(name)
+    return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)

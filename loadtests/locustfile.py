@@ -33,7 +33,7 @@ __all__ = ["BackendUser", "ChatUser", "PbxUser", "SoftphoneUser", "SupervisorUse
 DIRECTORY = "LOADTEST_FIGURES"
 """Names the directory in which every process leaves its figures."""
 WARM_UP_S = "LOADTEST_WARM_UP_S"
-"""Times of the first so many seconds are not kept, except those of hellos: all users arrive then."""
+"""Times of the first so many seconds are not kept, except those of hellos: all arrive then."""
 SEATS = "gateway-seats"
 REFUSED = 2
 """Exit code."""

@@ -29,6 +29,8 @@ CONFIRM_S = 0.5
 TURNS = 5
 """That time is waited for in so many parts, and the sockets are read between them: a stall of this
 event loop, however long, uses up only one part."""
+REQUESTED_AT_ONCE = 32
+"""Topics that are requested without a pause: of 500 it took 15 ms."""
 COMPARE_S = 10.0
 """Least time between two comparisons because of late confirmations: a Redis that is slow for hours
 must not make every node compare everything all the time. Conversations are swept anyway."""
@@ -161,10 +163,16 @@ class RedisBus:
                 server.publisher.enqueue(some)
 
     async def subscribe(self, topics: Collection[str]) -> None:
-        for topic in topics:
-            self._unused_since.pop(topic, None)
-            self._topics.add(topic)
-        requested = self._request(topics)
+        requested: dict[asyncio.Future[None], Subscriber] = {}
+        named = list(topics)
+        for start in range(0, len(named), REQUESTED_AT_ONCE):
+            if start:
+                await asyncio.sleep(0)
+            some = named[start : start + REQUESTED_AT_ONCE]
+            for topic in some:
+                self._unused_since.pop(topic, None)
+                self._topics.add(topic)
+            requested |= self._request(some)
         # While Redis is away, or slow, nobody waits for it.
         waits = {one for one, at in requested.items() if at.connected and not at.overdue}
         for _ in range(TURNS):

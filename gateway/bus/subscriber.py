@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import random
 import time
 from collections.abc import Callable, Collection, Iterable
@@ -25,6 +26,8 @@ log = structlog.get_logger(__name__)
 PROBE_S = 2.0
 PROBES_MISSED = 3  # three late probes, 6 s: longer than a Redis failover's pause in most set-ups
 BATCH = 512  # channels in one write
+HANDLED_AT_ONCE = 32
+"""Replies handled without a pause: the confirmations of 512 channels come together."""
 FIRST_WAIT_S = 0.05
 LONGEST_WAIT_S = 2.0
 HEALTH_CHECK_S = 1.0
@@ -162,7 +165,9 @@ class Subscriber:
         while True:
             try:
                 connection = await self._connect()
-                while True:
+                for number in itertools.count(1):
+                    if number % HANDLED_AT_ONCE == 0:
+                        await asyncio.sleep(0)
                     reply = await connection.read_response(
                         timeout=HEALTH_CHECK_S, disconnect_on_error=False
                     )

@@ -84,9 +84,9 @@ class LoadShedder:
             self._in_use -= 1
             self._changed_at = self._now()
 
-    def add_source(self, late_s: Callable[[], float]) -> None:
-        """Add another queue for the database: a function that returns its longest wait."""
-        self._sources.append(late_s)
+    def add_sources(self, *late_s: Callable[[], float]) -> None:
+        """Add other queues for the database: functions that return their longest waits."""
+        self._sources += late_s
 
     def longest_wait_s(self) -> float:
         """Return the longest wait; with all connections in use also how long none came back."""

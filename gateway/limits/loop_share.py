@@ -1,22 +1,24 @@
 """Steps of much CPU that many tasks take on one event loop: one at a time, and with rests.
 
 search ─▶ LoopShare. If each of ten tasks takes 8 ms and then lets others run, the loop is held for
-80 ms: the nine are among the others. Turns go round by owner: who has forty tasks has one turn,
-and somebody with one task has one, too.
+80 ms: the nine are among the others. Turns go round by owner.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Generator, Hashable
 from typing import TypeVar
+
+from gateway.limits.turn_queue import TurnQueue, was_given
 
 T = TypeVar("T")
 
 REST = 2.0
 """Times as long as steps took, nobody takes one."""
+TOGETHER_S = 0.001
+"""Steps of one task run without a pause until they have taken so long."""
 SHORTEST_S = 0.002
 """Shorter rests are added up: the loop's timers count milliseconds."""
 
@@ -32,8 +34,7 @@ class LoopShare:
     ) -> None:
         self._taken = False
         """Whether somebody has the turn."""
-        self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}
-        """Owner → their tasks that wait; the owner whose turn is next comes first."""
+        self._queue = TurnQueue()
         self._owed_s = 0.0
         self._clock = clock
         self._sleep = sleep
@@ -52,30 +53,35 @@ class LoopShare:
             self._pass_turn(owner)
         return result
 
+    async def run_all(self, owner: Hashable, steps: Generator[None, None, T]) -> T:
+        """Return what these steps return; as many run without a pause as take a millisecond."""
+        while True:
+            ended = await self.run(owner, lambda: self._run_some(steps))
+            if ended is not None:
+                return ended[0]
+
+    def _run_some(self, steps: Generator[None, None, T]) -> tuple[T] | None:
+        began = self._clock()
+        while self._clock() - began < TOGETHER_S:
+            try:
+                next(steps)
+            except StopIteration as end:
+                return (end.value,)
+        return None
+
     async def _take_turn(self, owner: Hashable) -> None:
         if not self._taken:
             self._taken = True
             return
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(owner, deque()).append(turn)
+        turn = self._queue.wait(owner)
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():  # it was given, too late
+            if was_given(turn):
                 self._pass_turn(owner)
             raise
 
     def _pass_turn(self, owner: Hashable) -> None:
         """Give the turn to the owner who has waited longest for one; this one comes last."""
-        if others := self._waiting.pop(owner, None):
-            self._waiting[owner] = others
-        while self._waiting:
-            following = next(iter(self._waiting))
-            tasks = self._waiting[following]
-            turn = tasks.popleft()
-            if not tasks:
-                del self._waiting[following]
-            if not turn.done():  # not cancelled
-                turn.set_result(None)
-                return
-        self._taken = False
+        self._queue.put_last(owner)
+        self._taken = self._queue.give()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass, replace
+from functools import cache
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -13,6 +17,9 @@ from gateway.errors import GatewayError, Invalid, Malformed, UnknownCommand
 from gateway.protocol import COMMANDS
 
 OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
+
+PORTION = 8
+"""Items of a list that are encoded without a pause: of the longest messages, half a millisecond."""
 
 UNION_STEP = re.compile(r"[\[(]")
 """In an error path: a variant of a union that was tried, which is no field."""
@@ -44,6 +51,32 @@ def fragment(value: Any) -> JsonFragment:
 def fragment_of_text(text: str | bytes) -> JsonFragment:
     """Wrap text, or its bytes, that is JSON already."""
     return orjson.Fragment(text)
+
+
+async def in_portions(value: Any) -> JsonFragment:
+    """Encode a wire type; other tasks run after each few items of a long list."""
+    long = {
+        name: items
+        for name in _names(value.__class__)
+        if isinstance(items := getattr(value, name), list) and len(items) > PORTION
+    }
+    if not long:
+        return fragment(value)
+    return fragment(replace(value, **{name: await list_in_portions(long[name]) for name in long}))
+
+
+async def list_in_portions(items: Sequence[Any]) -> JsonFragment:
+    """Encode a list once that several answers contain; other tasks run after each few items."""
+    portions = []
+    for start in range(0, len(items), PORTION):
+        portions.append(encode(items[start : start + PORTION])[1:-1])
+        await asyncio.sleep(0)
+    return orjson.Fragment(b"[%b]" % b",".join(portions))
+
+
+@cache
+def _names(cls: type[Any]) -> tuple[str, ...]:
+    return tuple(one.name for one in fields(cls)) if is_dataclass(cls) else ()
 
 
 def _encode_other(value: Any) -> str:

@@ -11,6 +11,7 @@ from fastapi import Depends, Path, Query, Request, Response
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BeforeValidator, WithJsonSchema
+from starlette.types import Receive, Scope, Send
 
 from gateway.auth.subjects import from_external
 from gateway.context import Context
@@ -131,6 +132,21 @@ def charge(request: Request, asking: Context, work: int) -> None:
         commands.charge(asking.user_id, work - 1)
 
 
+class EncodedResponse(Response):
+    """A wire type, encoded as the socket encodes it, when it is sent."""
+
+    media_type = "application/json"
+
+    def __init__(self, value: Any, status: int) -> None:
+        super().__init__(None, status)
+        self._value = value
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.body = codec.encode(await codec.in_portions(self._value))
+        self.headers["Content-Length"] = str(len(self.body))
+        await super().__call__(scope, receive, send)
+
+
 def answer(value: Any, status: int = 200) -> Response:
-    """Encode a response exactly as the socket does."""
-    return Response(codec.encode(value), status, media_type="application/json")
+    """Return a response that carries this."""
+    return EncodedResponse(value, status)

@@ -96,7 +96,9 @@ class Node:
             services=services,
             tokens=tokens,
             limits=self.limits,
-            queue_limits=QueueLimits(settings.max_in_flight, settings.max_pending, spawn),
+            queue_limits=QueueLimits(
+                settings.max_in_flight, settings.max_pending, spawn, services.turns
+            ),
             timeouts=Timeouts(
                 self.wheel, settings.hello_s, settings.ping_s, settings.pong_s, time.time
             ),

@@ -141,7 +141,7 @@ def test_a_connection_may_take_its_time_to_open(clock: Clock) -> None:
 
 def test_what_waits_elsewhere_counts_too(pressure: LoadShedder) -> None:
     """Messages wait for a statement before that waits for a connection."""
-    pressure.add_source(lambda: 0.6)
+    pressure.add_sources(lambda: 0.6)
 
     assert let_in(pressure) == {"write", "session"}
 

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import functools
+import random
 
 import pytest
 
 from gateway.characters import DEFAULT_IGNORABLE
 from gateway.search_letters import IOTA_SUBSCRIPT, letters_of
 from gateway.search_words import SearchTerms, first_match, search_words, words_from
+from tests.support.steps import result_of
 from tests.support.unicode_blocks import code_points, is_letter, is_mark, one_of_each_block
 
 
@@ -114,4 +116,26 @@ def test_words_have_their_places() -> None:
         for word in words:
             assert word.letters in search_words(text[word.start : word.end])
             first = next(one for one in words if one.letters == word.letters)
-            assert first_match(text, SearchTerms.of([word.letters], beginning=False)) == first.start
+            match = first_match(text, SearchTerms.of([word.letters], beginning=False))
+            assert result_of(match) == first.start
+
+
+SPARSE = "щ\u3316\ufdfa«e\u0301ﬁ\u200dя👩ї"
+"""Letters, what becomes several words, what becomes a space, and what becomes nothing."""
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_match_is_found_wherever_a_text_is_divided(seed: int) -> None:
+    """Texts of a few thousand characters, most without a space for hundreds of them."""
+    dice = random.Random(seed)
+    text = "".join(
+        " " if dice.random() < 0.004 else dice.choice(SPARSE)
+        for _ in range(dice.randint(600, 2600))
+    )
+    words = list(words_from(text, 0))
+    for word in dice.sample(words, min(40, len(words))):
+        first = next(one for one in words if one.letters == word.letters)
+        match = first_match(text, SearchTerms.of([word.letters], beginning=False))
+        assert result_of(match) == first.start
+
+    assert result_of(first_match(text, SearchTerms.of(["немає"], beginning=False))) is None

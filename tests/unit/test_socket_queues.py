@@ -11,6 +11,7 @@ from typing import Any, cast
 from gateway import topics
 from gateway.delivery.hub import Hub
 from gateway.delivery.shared_frame import SharedFrame
+from gateway.limits import LoopTurns
 from gateway.protocol import Unread
 from gateway.serving import Handler
 from gateway.sockets.admission.disconnect_queue import SLICE, DisconnectQueue
@@ -24,6 +25,7 @@ class Owner:
 
     id = "s"
     closed = False
+    user_id = 1
 
     def __init__(self) -> None:
         self.began: list[int | None] = []
@@ -55,7 +57,7 @@ class Owner:
 async def test_a_read_that_ends_lets_nothing_overtake_a_write() -> None:
     """The write began beside it: what was sent after the write waits for the write."""
     owner = Owner()
-    commands = CommandQueue(QueueLimits(max_running=4, max_waiting=10, spawn=owner.spawn))
+    commands = CommandQueue(QueueLimits(4, 10, owner.spawn, LoopTurns()))
     read, write = Handler(cost="read"), Handler(cost="write")
     for number, handler in enumerate((read, write, read, write)):
         commands.submit(QueuedCommand(number, None, handler), owner)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Container, Hashable
 from functools import partial
 from typing import Any
 
@@ -38,9 +38,10 @@ HIGH_WATER = 16_384
 class HttpProtocol(HttpToolsProtocol):
     """One TCP connection, until it is upgraded or closed."""
 
-    def __init__(self, node: Node, **arguments: Any) -> None:
+    def __init__(self, node: Node, urgent: Container[str], **arguments: Any) -> None:
         super().__init__(**arguments)
         self._node = node
+        self._urgent = urgent
         self._head_bytes = 0
         self._in_head = True
         self._head_until = 0.0
@@ -179,8 +180,12 @@ class HttpProtocol(HttpToolsProtocol):
                 cycle.disconnected = True
             await send(message)
 
+        answering = app(scope, receive, send_if_open)
         try:
-            await app(scope, receive, send_if_open)
+            if scope["path"] in self._urgent:
+                await answering
+            else:
+                await self._node.services.turns.run(_asker(scope, self._address), answering)
         except Exception:
             if not scope["state"].get("logged"):
                 raise
@@ -295,10 +300,20 @@ class _Refused(Exception):
         self.error = error
 
 
-def http_protocol_class(node: Callable[[], Node]) -> Callable[..., HttpProtocol]:
-    """Return what uvicorn's `http=` setting takes."""
+def _asker(scope: Any, address: str) -> Hashable:
+    """Return whose turns of the loop a request takes: those of its token, else of its site."""
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            return bytes(value)
+    return site_of(address)
+
+
+def http_protocol_class(
+    node: Callable[[], Node], urgent: Container[str]
+) -> Callable[..., HttpProtocol]:
+    """Return what uvicorn's `http=` setting takes; `urgent` are paths that wait for nothing."""
 
     def make(**arguments: Any) -> HttpProtocol:
-        return HttpProtocol(node(), **arguments)
+        return HttpProtocol(node(), urgent, **arguments)
 
     return make

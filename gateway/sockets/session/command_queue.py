@@ -3,7 +3,7 @@
 Session ─▶ CommandQueue ─▶ Session. A client sees its own writes: a command that changes something
 is done before commands that were sent after it begin, and such commands are answered in their
 order. Those that only read overtake one another, so that a long history delays no ping and no
-message. Clients do not wait for each other.
+message. Clients do not wait for each other, but the steps of reads take turns.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from gateway.batch_loader import Spawn
 from gateway.errors import Draining, GatewayError
+from gateway.limits import LoopTurns
 from gateway.serving import Handler
 
 
@@ -29,6 +30,9 @@ class CommandOwner(Protocol):
 
     id: str
     closed: bool
+
+    @property
+    def user_id(self) -> int: ...
 
     async def run(self, entry: QueuedCommand) -> None:
         """Run a command and reply; raises nothing but a cancellation."""
@@ -51,6 +55,7 @@ class QueueLimits(NamedTuple):
     max_waiting: int
     """Commands that may wait before the socket is no longer read."""
     spawn: Spawn
+    turns: LoopTurns
 
 
 class CommandQueue:
@@ -100,7 +105,11 @@ class CommandQueue:
 
     async def _run(self, entry: QueuedCommand, owner: CommandOwner) -> None:
         try:
-            await owner.run(entry)
+            if entry.handler.cost == "read":
+                await self._limits.turns.run(owner.user_id, owner.run(entry))
+            else:
+                with self._limits.turns.urgent():
+                    await owner.run(entry)
         finally:
             self.running -= 1
             if entry.handler.changes:

@@ -206,9 +206,8 @@ class Session:
 
     async def run(self, entry: QueuedCommand) -> None:
         """Run a command and reply; called by the queue."""
-        loop = asyncio.get_running_loop()
-        started = loop.time()
-        type_: str = entry.command.type
+        type_, now = entry.command.type, asyncio.get_running_loop().time
+        started = now()
         try:
             result = await self._serve(entry)
         except GatewayError as error:
@@ -222,7 +221,7 @@ class Session:
             if entry.id is not None and (not entry.handler.by_session or self._answering is entry):
                 self._reply(entry.id, result if result is not None else {})
         self._answering = None if self._answering is entry else self._answering
-        self.parts.metrics.count_command(type_, loop.time() - started)
+        self.parts.metrics.count_command(type_, now() - started)
 
     async def _serve(self, entry: QueuedCommand) -> Any:
         serve = entry.handler.serve
@@ -230,7 +229,8 @@ class Session:
         if entry.handler.by_session:  # one at a time: none of them is a read
             self._answering = entry
             return await serve(self, entry.command)
-        return await serve(self.require_context(), entry.command)
+        result = await serve(self.require_context(), entry.command)
+        return await codec.in_portions(result) if entry.handler.cost == "read" else result
 
     def require_context(self) -> Context:
         """Return who it is; HelloRequired before hello."""

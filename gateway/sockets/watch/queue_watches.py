@@ -44,6 +44,8 @@ SHARE = 20
 """Reading takes at most one SHARE-th of the time, however long one read takes."""
 MAX_TOGETHER = 100
 """Watchers whose snapshots are made of one reading; those who come meanwhile share the next one."""
+SNAPSHOTS: Final = "queues.snapshots"
+"""Whose turns of the loop they take: those of all watchers."""
 READ_ALL_EVERY = 6
 """Rounds after which all that is watched is read again: a worker may have died between COMMIT and
 announcement. While the bus is away: each round."""
@@ -64,7 +66,7 @@ class QueueWatches:
     ) -> None:
         self._services = services
         self._snapshots: BatchLoader[SnapshotRequest, WatchedStates] = BatchLoader(
-            lambda requests: wallboard.snapshots(services, requests),
+            lambda requests: services.turns.run(SNAPSHOTS, wallboard.snapshots(services, requests)),
             spawn=spawn,
             name="queues.snapshots",
             max_batch=MAX_TOGETHER,
@@ -123,7 +125,7 @@ class QueueWatches:
         try:
             wanted = [topics.QUEUES, *([topics.QUEUE_CALLS] if command.calls else [])]
             await self._delivery.bus.subscribe(wanted)
-            queues, people = await self._snapshots.load(
+            shown = await self._snapshots.load(
                 SnapshotRequest(None if named is None else tuple(sorted(named)), command.agents, tz)
             )
         except BaseException:
@@ -135,9 +137,10 @@ class QueueWatches:
             raise
         if session.closed:
             self.remove(session)
-        self._queues |= self._published.shown(tz, queues)
-        self.agents_shown(*people)
-        return QueueWatched(queues=queues, agents=people, tz=tz)
+        self._queues |= self._published.shown(tz, shown.queues)
+        self.agents_shown(*shown.agents)
+        encoded: Any = shown.encoded
+        return QueueWatched(queues=encoded[0], agents=encoded[1], tz=tz)
 
     def agents_shown(self, *states: AgentState) -> None:
         """Record the agents of a snapshot; those that others were not sent are read and sent."""

@@ -11,12 +11,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from itertools import islice
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from gateway.auth.permissions import CALLS_VIEW_ALL, STATS_VIEW
 from gateway.batch_loader import in_portions
 from gateway.context import Context, Services
 from gateway.db import Conn
+from gateway.protocol import codec
 from gateway.protocol.stats import ServiceLevel
 from gateway.protocol.wallboard import (
     MAX_SHOWN_AGENTS,
@@ -122,8 +124,15 @@ class SnapshotRequest:
     tz: str
 
 
-WatchedStates = tuple[list[QueueLive], list[AgentState]]
-"""What one watcher is shown: queues by name, agents by id."""
+class WatchedStates(NamedTuple):
+    """What one watcher is shown."""
+
+    queues: list[QueueLive]
+    """By name."""
+    agents: list[AgentState]
+    """By id."""
+    encoded: tuple[codec.JsonFragment, codec.JsonFragment]
+    """Both, as they are sent."""
 
 
 async def snapshots(services: Services, requests: Sequence[SnapshotRequest]) -> list[WatchedStates]:
@@ -164,7 +173,10 @@ async def snapshots(services: Services, requests: Sequence[SnapshotRequest]) -> 
             if (one.queues is None and employee_id in by_id) or not theirs.isdisjoint(member_of)
         )
         listed = list(islice(of_queues, MAX_SHOWN_AGENTS)) if one.agents else []
-        found.append(([queues[name] for name in names if name in queues], listed))
+        named_queues = [queues[name] for name in names if name in queues]
+        shown_queues = await codec.list_in_portions(named_queues)
+        shown_agents = await codec.list_in_portions(listed)
+        found.append(WatchedStates(named_queues, listed, (shown_queues, shown_agents)))
     return found
 
 
