@@ -30,10 +30,19 @@ class KeySetUrl:
     """The keys at a URL. `run()` keeps them current."""
 
     def __init__(
-        self, url: str, outbound: Outbound, *, now: Callable[[], float] = time.monotonic
+        self,
+        url: str,
+        outbound: Outbound,
+        *,
+        again_s: float = AGAIN_S,
+        allowed_by: str = "GATEWAY_TOKEN_JWKS_PRIVATE",
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Ask at most every `again_s`. The setting `allowed_by` allows private addresses."""
         self._url = url
         self._outbound = outbound
+        self._again_s = again_s
+        self._allowed_by = allowed_by
         self._now = now
         self._keys: tuple[Key, ...] = ()
         self._got_at = float("-inf")
@@ -48,17 +57,23 @@ class KeySetUrl:
 
     async def look_again(self) -> None:
         """Get the keys for a token whose key is unknown; KeysUnavailable when that must wait."""
-        if self._getting is None and (wait_s := self._tried_at + AGAIN_S - self._now()) > 0:
+        if self._getting is None and (wait_s := self._tried_at + self._again_s - self._now()) > 0:
             raise KeysUnavailable(retry_after=wait_s)
         await self._get()
         if self._problem:
-            raise KeysUnavailable(retry_after=AGAIN_S)
+            raise KeysUnavailable(retry_after=self._again_s)
+
+    async def renew(self) -> None:
+        """Get the keys if the last answer is older than EVERY_S; without one they stay."""
+        now = self._now()
+        if now - self._got_at >= EVERY_S and now - self._tried_at >= self._again_s:
+            await self._get()
 
     async def run(self) -> None:
         """Get the keys now, and again and again."""
         while True:
             await self._get()
-            await asyncio.sleep(AGAIN_S if self._problem else EVERY_S)
+            await asyncio.sleep(self._again_s if self._problem else EVERY_S)
 
     async def _get(self) -> None:
         """Ask the provider once for all who wait; whoever is cancelled stops nobody else."""
@@ -78,7 +93,7 @@ class KeySetUrl:
             )
             keys = _keys_of(answer)
         except AddressRefused as error:
-            self._note(f"{error}; GATEWAY_TOKEN_JWKS_PRIVATE allows it")
+            self._note(f"{error}; {self._allowed_by} allows it")
         except (OutboundError, KeysUnusable) as error:
             self._note(str(error))
         else:

@@ -63,6 +63,7 @@ class Tokens:
     """Issues tokens by one secret, and verifies those of all keys that are accepted."""
 
     secret: str = field(repr=False)
+    """Empty: it issues none, and verifies those of public keys alone."""
     issuer: str
     """Value of `iss`; empty: it is not checked."""
     audience: str
@@ -80,17 +81,23 @@ class Tokens:
     _secrets: tuple[Key, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        own = secret_keys((self.secret, *self.accepted_secrets))
+        own = secret_keys(filter(None, (self.secret, *self.accepted_secrets)))
         object.__setattr__(self, "_secrets", own)
 
-    def issue(self, subject: int | str, *, ttl: timedelta = timedelta(hours=8)) -> str:
-        """Return a token that expires after ttl, for an employee by number or the CRM's own id."""
+    def issue(
+        self, subject: int | str, *, ttl: timedelta = timedelta(hours=8), token_id: str = ""
+    ) -> str:
+        """Return a token that expires after ttl, for an employee by number or the CRM's own id.
+
+        Its `jti` is a new one, unless token_id names another.
+        """
+        assert self.secret
         now = datetime.now(UTC)
         claims = {
             self.subject_claim: str(subject),
             "iat": now,
             "exp": now + ttl,
-            "jti": uuid.uuid4().hex,
+            "jti": token_id or uuid.uuid4().hex,
         }
         if self.issuer:
             claims["iss"] = self.issuer

@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import httpcore2
 
@@ -78,18 +78,47 @@ class Outbound:
         self, url: str, *, at_most: int, headers: Mapping[str, str] | None = None
     ) -> Answer:
         """Return the answer to a GET; OutboundError without one, or with more than at_most."""
+        return await self._send("GET", url, None, at_most=at_most, headers=headers or {})
+
+    async def post(
+        self,
+        url: str,
+        form: Mapping[str, str],
+        *,
+        at_most: int,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Return the answer to a POST of a form; OutboundError as of get()."""
+        kind = {"content-type": "application/x-www-form-urlencoded"}
+        body = urlencode(form).encode()
+        return await self._send(
+            "POST", url, body, at_most=at_most, headers={**(headers or {}), **kind}
+        )
+
+    async def _send(
+        self,
+        method: str,
+        url: str,
+        body: bytes | None,
+        *,
+        at_most: int,
+        headers: Mapping[str, str],
+    ) -> Answer:
         check_url(url, private=self._private)
         timeouts = dict.fromkeys(("connect", "read", "write", "pool"), self._timeout_s)
-        given = {"accept-encoding": "identity", "user-agent": "crm-gateway", **(headers or {})}
+        given = {"accept-encoding": "identity", "user-agent": "crm-gateway", **headers}
         given |= {"host": urlsplit(url).netloc}
+        if body is not None:
+            given |= {"content-length": str(len(body))}
         try:
             # Each read alone may be in time, and all together still take for ever.
             async with (
                 asyncio.timeout(self._timeout_s),
                 self._pool.stream(
-                    "GET",
+                    method,
                     url,
                     headers=[(name.encode(), value.encode()) for name, value in given.items()],
+                    content=body,
                     extensions={"timeout": timeouts},
                 ) as response,
             ):

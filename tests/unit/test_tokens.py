@@ -55,6 +55,29 @@ def test_anything_else_does_not(token: str) -> None:
         TOKENS.verify(token)
 
 
+def test_a_token_has_the_id_that_it_is_given() -> None:
+    """Several tokens of one sign-in have one; otherwise each has its own."""
+    ids = [TOKENS.verify(TOKENS.issue(7, token_id=given)).token_id for given in ("x", "x", "", "")]
+
+    assert ids[:2] == ["x", "x"]
+    assert len(set(ids)) == 3
+
+
+@pytest.mark.filterwarnings("ignore::jwt.InsecureKeyLengthWarning")
+def test_without_a_secret_no_secret_verifies() -> None:
+    """Least of all the empty one, which everybody knows."""
+    alone = Tokens("", "crm-gateway", "crm-gateway")
+
+    assert alone.keys == ()
+    empty = forged(secret=SECRET).rpartition(".")[0]
+    made = base64.urlsafe_b64encode(hmac.digest(b"", empty.encode(), "sha256")).rstrip(b"=")
+    for token in (forged(), f"{empty}.{made.decode()}"):
+        with pytest.raises(TokenInvalid):
+            alone.verify(token)
+    with pytest.raises(AssertionError):
+        alone.issue(7)
+
+
 def test_missing_and_expired_are_told_apart() -> None:
     """So that a client knows to get a new one."""
     with pytest.raises(TokenMissing):
