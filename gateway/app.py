@@ -21,6 +21,7 @@ from pydantic import SecretStr
 
 from gateway import job_kinds, rest, topics
 from gateway.auth import IdentityCache, KeysUnusable, Tokens, accepted_secrets, open_tokens
+from gateway.auth.oidc import SignIn, open_sign_in
 from gateway.bus import RedisBus, RedisConfig
 from gateway.chat.message_store import BatchedMessageStore
 from gateway.context import Services
@@ -72,6 +73,8 @@ class Gateway:
     jobs_upkeep: Upkeep
     lag: LoopLag
     contract: ContractWatch
+    sign_in: SignIn | None
+    """People sign in on the page with a provider."""
 
     @property
     def services(self) -> Services:
@@ -198,8 +201,9 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             await stack.enter_async_context(jobs)
         log.info("gateway.ready", node=settings.node, roles=",".join(settings.roles))
         yield Gateway(
-            settings, pool, delivery, node, presence, pipeline, jobs, jobs_upkeep, lag, contract
-        )
+            settings, pool, delivery, node, presence, pipeline, jobs, jobs_upkeep, lag, contract,
+            await open_sign_in(settings, stack, tokens=tokens, public_url=settings.public_url),
+        )  # fmt: skip
         await node.drain.finish()
 
 

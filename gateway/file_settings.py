@@ -38,7 +38,8 @@ class FileSettings(BaseSettings):
     """Secret access key for S3, together with GATEWAY_S3_ACCESS_KEY."""
     public_url: str | None = Field(default=None, pattern=r"^https?://[^?#]+$")
     """Address at which clients reach the gateway: `https://gateway.example.com`. Set it when
-    clients on other origins use GATEWAY_FILES_DIR; unset, links to files are paths."""
+    clients on other origins use GATEWAY_FILES_DIR, and for GATEWAY_OIDC_ISSUER; unset, links to
+    files are paths."""
     max_file_bytes: int = Field(default=26_214_400, ge=1, le=5 * 2**30)
     """Largest attached file, in bytes; a larger one is refused with `attachment.too_large`. The
     proxy must allow as much."""

@@ -1,8 +1,8 @@
 """Every setting, from the environment and nowhere else.
 
 The names are these fields in capitals behind GATEWAY_: GATEWAY_DATABASE_URL, GATEWAY_PORT …
-docs/operations.md lists them; a test keeps that list complete. Those of tokens and files have
-modules of their own.
+docs/operations.md lists them; a test keeps that list complete. Those of tokens, files and the
+page's sign-in have modules of their own.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from gateway.file_settings import FileSettings
+from gateway.oidc_settings import OidcSettings
 from gateway.pbx_settings import Pbxs, PostingPbx, Region, Zone
 from gateway.setting_lists import ROLES, CommaSeparated, DeviceKinds, Networks, Origins, Roles
 from gateway.token_settings import TokenSettings
@@ -32,7 +33,7 @@ def default_state_dir() -> Path:
     return Path(home) / "crm-gateway"
 
 
-class Settings(FileSettings, TokenSettings):
+class Settings(FileSettings, TokenSettings, OidcSettings):
     """What an operator can set."""
 
     model_config = SettingsConfigDict(
@@ -316,4 +317,14 @@ class Settings(FileSettings, TokenSettings):
             raise ValueError("redis_cert_file and redis_key_file belong together")
         if self.redis_cluster and (self.redis_url or "").startswith("unix:"):
             raise ValueError("redis_cluster: a cluster has no Unix socket")
+        return self
+
+    @model_validator(mode="after")
+    def _sign_in_has_an_address(self) -> Self:
+        if self.oidc_issuer is None:
+            return self
+        if self.public_url is None:
+            raise ValueError("oidc_issuer needs public_url")
+        if not (self.oidc_private or self.public_url.startswith("https://")):
+            raise ValueError("public_url: people sign in by https://, unless oidc_private is true")
         return self

@@ -105,6 +105,13 @@ from gateway.errors.requests import (
     UnknownCommand,
     VersionUnsupported,
 )
+from gateway.errors.sign_in import (
+    IdTokenInvalid,
+    ProviderRefused,
+    ProviderUnavailable,
+    SignInNeeded,
+    SignInNotBegun,
+)
 
 __all__ = [
     "AttachmentMismatch",
@@ -138,6 +145,7 @@ __all__ = [
     "HeadTooLarge",
     "HelloRequired",
     "HelloTwice",
+    "IdTokenInvalid",
     "IngestBusy",
     "Invalid",
     "KeysUnavailable",
@@ -155,6 +163,8 @@ __all__ = [
     "Overloaded",
     "ParticipantNotFound",
     "PresenceUnavailable",
+    "ProviderRefused",
+    "ProviderUnavailable",
     "RecordingNotFound",
     "RecordingNotReady",
     "RequestInvalid",
@@ -166,6 +176,8 @@ __all__ = [
     "ScheduledSent",
     "ScorecardNotFound",
     "ScorecardOutdated",
+    "SignInNeeded",
+    "SignInNotBegun",
     "SignatureInvalid",
     "SizeDiffers",
     "StorageUnavailable",

@@ -35,6 +35,7 @@ from gateway.rest import (
     quality,
     receipts,
     search,
+    sign_in,
     telephony,
     telephony_stats,
     wallboard,
@@ -180,6 +181,7 @@ def build(settings: Settings, lifespan: Lifespan) -> FastAPI:
         app.include_router(telephony_stats.router)
         app.include_router(wallboard.router)
         app.include_router(callbacks.router)
+        app.include_router(sign_in.router)
     if settings.takes("ingest"):
         app.include_router(telephony.events)
     app.include_router(ops.router)

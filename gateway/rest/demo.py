@@ -18,7 +18,7 @@ router = APIRouter(prefix="/v1/demo", route_class=StrictRoute, include_in_schema
 
 
 @frame
-class SignIn:
+class DemoSignIn:
     """The employee to sign in as."""
 
     employee_id: Id
@@ -34,7 +34,7 @@ async def list_employees(request: Request) -> Response:
 
 
 @router.post("/token")
-async def issue_token(request: Request, body: SignIn) -> Response:
+async def issue_token(request: Request, body: DemoSignIn) -> Response:
     """Issue a token for this employee."""
     parts = _demo(request)
     async with parts.services.connection() as conn:

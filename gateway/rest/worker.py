@@ -7,6 +7,7 @@ from typing import Protocol
 from fastapi import Request
 
 from gateway.auth import IdentityCache, Tokens
+from gateway.auth.oidc import SignIn
 from gateway.context import Services
 from gateway.crm import ContractWatch
 from gateway.settings import Settings
@@ -28,6 +29,8 @@ class GatewayParts(Protocol):
     def pipeline(self) -> Pipeline: ...
     @property
     def contract(self) -> ContractWatch: ...
+    @property
+    def sign_in(self) -> SignIn | None: ...
 
     @property
     def bus_healthy(self) -> bool:

@@ -9,7 +9,8 @@ import { connect } from './sdk/client.js';
 import { Actions } from './state/actions.js';
 import { removeMessageFromAddress, navigate, currentRoute } from './state/route.js';
 import {
-  deviceId, fragment, isOfAnother, isSignedIn, signIn, signOut, takeTokenFromAddress, token,
+  deviceId, endSession, fragment, isOfAnother, isSignedIn, signIn, signInBySession, signInProvider, signOut,
+  takeTokenFromAddress, token,
 } from './state/credentials.js';
 import { Store } from './state/store.js';
 import { callCards, callerName, recentCalls } from './view/calls.js';
@@ -47,8 +48,14 @@ function socketUrl() {
 async function start() {
   const given = takeTokenFromAddress();
   if (given && (!isOfAnother(given) || (await askToChangePerson(root, given)))) signIn(given);
-  if (isSignedIn()) await show();
+  if (isSignedIn() || (given === null && (await hasSession()))) await show();
   else await showSignIn(root, { notice: given === '' ? EMPTY_LINK : '', done: show });
+}
+
+/** Whether this browser has signed in with the provider, in another window or a moment ago. */
+async function hasSession() {
+  const provider = await signInProvider().catch(() => null); // the sign-in says what is wrong
+  return Boolean(provider?.session) && signInBySession().catch(() => false);
 }
 
 async function show() {
@@ -84,11 +91,16 @@ async function show() {
  */
 function layout(gateway, store, calls, wallboard) {
   const selected = () => currentRoute().conversation;
-  const leave = () => {
+  const leave = async () => {
     store.drafts.flush();
-    signOut();
-    gateway.close();
-    location.replace(location.pathname);
+    try {
+      const next = await endSession();
+      signOut();
+      gateway.close();
+      location.replace(next ?? location.pathname);
+    } catch (problem) {
+      ui.notices.show(`You are still signed in: ${problem.message}`);
+    }
   };
   const actions = new Actions(gateway, store);
   const ui = { popover: popover(), question: confirmation(), notices: notices() };

@@ -24,18 +24,9 @@ from tests.fakes.login import (
     reset,
     silent,
 )
+from tests.support.set_clock import SetClock
 
 SECRET = "a secret of thirty-two bytes or so"
-
-
-class SetClock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.at = 1_000.0
-
-    def __call__(self) -> float:
-        return self.at
 
 
 @pytest.fixture

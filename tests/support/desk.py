@@ -111,8 +111,8 @@ class Desk:
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def start_node(self, **changes: Any) -> RunningNode:
-        """Start one more node; changes override settings."""
-        listener = listen("127.0.0.1", 0)
+        """Start one more node, on any free port; changes override settings."""
+        listener = listen("127.0.0.1", changes.get("port", 0))
         settings = GivenSettings(
             **{
                 "database_url": self.database,

@@ -27,6 +27,7 @@ SINGLE_SUBCLASS = {
     "loadtests/raw_socket.py LeanSocket",
     # Fields of settings are inherited: gateway/settings.py would have more lines than it may.
     "gateway/file_settings.py FileSettings",
+    "gateway/oidc_settings.py OidcSettings",
     "gateway/token_settings.py TokenSettings",
     # Starts servers of its own; BorrowedServers uses those that a test session already has.
     "tests/faults/servers.py Servers",

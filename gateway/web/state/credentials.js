@@ -3,7 +3,8 @@
 import { newKey } from '../sdk/client.js';
 
 const TOKEN = 'gateway.token';
-const EMPLOYEE = 'gateway.employee'; // set when the demo's sign-in gave the token
+const EMPLOYEE = 'gateway.employee'; // set when the demo's sign-in or the provider's session gave the token
+const SOURCE = 'gateway.source'; // which of the two: 'demo' or 'provider'
 const DEVICE = 'gateway.device';
 const TIMEOUT_MS = 10_000;
 
@@ -46,22 +47,68 @@ export function isSignedIn() {
   return sessionStorage.getItem(TOKEN) !== null;
 }
 
-export function signIn(token, employeeId = null) {
+export function signIn(token, employeeId = null, source = 'demo') {
   sessionStorage.setItem(TOKEN, token);
-  if (employeeId === null) sessionStorage.removeItem(EMPLOYEE);
-  else sessionStorage.setItem(EMPLOYEE, String(employeeId));
+  if (employeeId === null) return forgetSource();
+  sessionStorage.setItem(EMPLOYEE, String(employeeId));
+  sessionStorage.setItem(SOURCE, source);
 }
 
 export function signOut() {
   sessionStorage.removeItem(TOKEN);
-  sessionStorage.removeItem(EMPLOYEE);
+  forgetSource();
 }
 
-/** The SDK's token source; with refresh a new token, if the demo's sign-in gave the first one. */
+function forgetSource() {
+  sessionStorage.removeItem(EMPLOYEE);
+  sessionStorage.removeItem(SOURCE);
+}
+
+/** The SDK's token source; with refresh a new token, if the one that is here came from a source of them. */
 export async function token({ refresh = false } = {}) {
-  const employeeId = sessionStorage.getItem(EMPLOYEE);
-  if (refresh && employeeId) signIn(await demoToken(Number(employeeId)), employeeId);
+  const employeeId = Number(sessionStorage.getItem(EMPLOYEE));
+  const source = sessionStorage.getItem(SOURCE);
+  if (refresh && source === 'demo') signIn(await demoToken(employeeId), employeeId);
+  if (refresh && source === 'provider') {
+    const fresh = await sessionToken();
+    if (fresh?.employee_id !== employeeId) throw Object.assign(new Error('The sign-in has ended.'), { code: 'token.none' });
+    signIn(fresh.token, employeeId, source);
+  }
   return sessionStorage.getItem(TOKEN) ?? '';
+}
+
+/**
+ * The identity provider with which people sign in here; null when there is none.
+ * @returns {Promise<{url: string, session: boolean} | null>} session: this browser has signed in
+ */
+export async function signInProvider() {
+  const answer = await request('v1/sign-in/methods');
+  return answer.status === 404 ? null : (await bodyOf(answer)).provider;
+}
+
+/** Sign in by the session that this browser has with the provider; false when it has none. */
+export async function signInBySession() {
+  const fresh = await sessionToken();
+  if (fresh) signIn(fresh.token, fresh.employee_id, 'provider');
+  return fresh !== null;
+}
+
+/**
+ * End the session that this browser has with the provider, wherever this window's token comes from:
+ * whoever signs out leaves nothing behind that signs the next window in.
+ * @returns {Promise<string | null>} where the provider ends its own
+ */
+export async function endSession() {
+  const isOurs = sessionStorage.getItem(SOURCE) === 'provider';
+  if (!isOurs && !(await signInProvider().catch(() => null))?.session) return null;
+  const answer = await request('v1/sign-out', { method: 'POST' });
+  return answer.status === 401 ? null : (await bodyOf(answer)).url;
+}
+
+/** A token, and whose it is; null when the session has ended, or its employee may not come in. */
+async function sessionToken() {
+  const answer = await request('v1/sign-in/token', { method: 'POST' });
+  return [401, 403, 404].includes(answer.status) ? null : bodyOf(answer);
 }
 
 /** Employees to choose from; null when the gateway has no demo sign-in. */

@@ -1,6 +1,7 @@
-// The sign-in: select an employee of the demo, or paste a token.
+// The sign-in: with an identity provider, as an employee of the demo, or with a pasted token.
 
-import { demoEmployees, demoToken, signIn, subjectOf } from '../state/credentials.js';
+import { demoEmployees, demoToken, signIn, signInProvider, subjectOf } from '../state/credentials.js';
+import { currentRoute, fragmentOf } from '../state/route.js';
 import { avatar, element, setText } from './elements.js';
 
 /**
@@ -21,12 +22,23 @@ export async function showSignIn(root, { notice = '', done }) {
       choices,
     ),
   );
-  const employees = await demoEmployees().catch((problem) => {
+  const [provider, employees] = await Promise.all([signInProvider(), demoEmployees()]).catch((problem) => {
     setText(error, `The gateway does not respond: ${problem.message}`);
-    return null;
+    return [null, null];
   });
-  if (employees?.length) choices.replaceChildren(employeeChooser(employees, error, done), tokenForm(done));
-  else choices.replaceChildren(tokenForm(done));
+  choices.replaceChildren(
+    ...(provider ? [providerLink(provider.url)] : []),
+    ...(employees?.length ? [employeeChooser(employees, error, done)] : []),
+    tokenForm(done),
+  );
+}
+
+/** Leads to the identity provider, and from there back to what is open here. */
+function providerLink(url) {
+  const { conversation, message } = currentRoute();
+  const route = fragmentOf(conversation, message).slice(1);
+  const href = route ? `${url}?${new URLSearchParams({ return: route })}` : url;
+  return element('a', { class: 'button', href, testid: 'sign-in-provider' }, 'Sign in');
 }
 
 /**
