@@ -26,7 +26,7 @@ MISBEHAVIOURS = [
     answering(500), answering(404, b"no"), answering(200, b"<html>"), answering(204),
     answering(200, b"[1]"), answering(200, b"{}"), answering(200, b"\xff"),
     answering(302, location="http://127.0.0.1:1/"), answering(307, location="/token"),
-    answering(200, b"{" + b" " * 10_000_000 + b"}"), endless(), silent(), reset,
+    answering(200, b"{" + b" " * 10_000_000 + b"}"), endless(), reset,
 ]  # fmt: skip
 
 
@@ -38,7 +38,7 @@ async def fake() -> AsyncIterator[FakeProvider]:
 
 @pytest.fixture
 async def inside() -> AsyncIterator[Outbound]:
-    async with Outbound(private=True, timeout_s=0.3) as outbound:
+    async with Outbound(private=True, timeout_s=60) as outbound:
         yield outbound
 
 
@@ -104,6 +104,25 @@ async def test_a_code_is_not_exchanged_by_a_provider_that_misbehaves(
         await provider.exchange("code", "verifier")
 
     assert fake.asked["/token"] == 1
+
+
+async def test_a_provider_that_never_ends_its_answer_is_left(
+    fake: FakeProvider, clock: SetClock
+) -> None:
+    """Whatever it was asked for: people are told to try again."""
+    async with Outbound(private=True, timeout_s=0.3) as hasty:
+        provider = provider_of(fake.issuer, hasty, clock)
+        fake.answers = dict.fromkeys((WELL_KNOWN, "/token", "/keys"), silent())
+        with pytest.raises(ProviderUnavailable):
+            await provider.metadata()
+        provider._metadata = parse(
+            json.dumps(fake.document).encode(), issuer=fake.issuer, private=True
+        )
+        provider._read_at = clock.at
+        with pytest.raises(ProviderUnavailable):
+            await provider.exchange("code", "verifier")
+        with pytest.raises(ProviderUnavailable):
+            await sign_in(fake, provider)
 
 
 @pytest.mark.parametrize(
