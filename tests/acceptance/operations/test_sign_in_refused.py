@@ -286,13 +286,14 @@ async def test_the_providers_refusal_is_shown_and_not_repeated(
     assert provider.asked["/token"] == 0
 
 
+@pytest.mark.parametrize("promised", [True, False])
 async def test_an_answer_of_another_provider_is_refused(
-    empty_desk: Desk, provider: FakeProvider
+    empty_desk: Desk, provider: FakeProvider, promised: bool
 ) -> None:
     """A mix-up: `iss` names another issuer, or is missing where the provider promises it."""
-    provider.changes["authorization_response_iss_parameter_supported"] = True
+    provider.changes["authorization_response_iss_parameter_supported"] = promised
     node = await empty_desk.start_node(**settings_for(provider))
-    for issuer in ("https://evil.example", f"{provider.issuer}/", "", None):
+    for issuer in ("https://evil.example", f"{provider.issuer}/", "", *[None] * promised):
         browser = SigningBrowser(node.url)
         back = await provider.authorize(await browser.begin())
         assert await outcome(browser, with_answer(back, iss=issuer)) == REFUSED
