@@ -29,7 +29,7 @@ export async function showSignIn(root, { notice = '', done }) {
   choices.replaceChildren(
     ...(provider ? [providerLink(provider.url)] : []),
     ...(employees?.length ? [employeeChooser(employees, error, done)] : []),
-    tokenForm(done),
+    tokenForm(done, { isOnlyWay: !provider }),
   );
 }
 
@@ -103,7 +103,7 @@ function employeeChooser(employees, error, done) {
   return element('section', {}, element('h2', {}, 'Sign in as'), list);
 }
 
-function tokenForm(done) {
+function tokenForm(done, { isOnlyWay }) {
   const input = element('textarea', {
     id: 'token', rows: 3, required: '', autocomplete: 'off', spellcheck: 'false', testid: 'token-input',
   });
@@ -118,6 +118,7 @@ function tokenForm(done) {
     { class: 'paste', onsubmit: submit },
     element('label', { for: 'token' }, 'Or sign in with a token from your CRM'),
     input,
-    element('button', { type: 'submit', class: 'primary', testid: 'token-submit' }, 'Sign in'),
+    element('button', { type: 'submit', class: isOnlyWay ? 'primary' : null, testid: 'token-submit' },
+      isOnlyWay ? 'Sign in' : 'Sign in with this token'),
   );
 }
