@@ -28,6 +28,7 @@ from gateway.context import Services
 from gateway.crm import ContractWatch, watched_views
 from gateway.db import Pool, open_pool, pending
 from gateway.delivery.delivery import Delivery
+from gateway.events.relay import Relay
 from gateway.files import Files, Limits, Storage, StorageUnusable, open_storage
 from gateway.jobs import Doorbell, Upkeep, Worker
 from gateway.limits import FairPlaces, LoadShedder
@@ -71,6 +72,7 @@ class Gateway:
     pipeline: Pipeline
     jobs: Worker
     jobs_upkeep: Upkeep
+    relay: Relay
     lag: LoopLag
     contract: ContractWatch
     sign_in: SignIn | None
@@ -193,18 +195,31 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             node.spawn(missed.follow(services), name="callbacks.news")
         jobs = _job_worker(services, settings)
         jobs_upkeep = Upkeep(services.connection, jobs, known=job_kinds.NAMES)
+        relay = Relay(services.connection, delivery.publish, poll_s=settings.event_poll_s)
         if settings.takes("background"):
-            node.spawn(missed.run(services, every_s=settings.sweep_s), name="callbacks")
-            node.spawn(jobs_upkeep.run(), name="jobs.upkeep")
-            delivery.handle_topic(topics.JOBS, services.doorbell.heard)
-            await bus.subscribe([topics.JOBS])
-            await stack.enter_async_context(jobs)
+            await _open_background(stack, node, jobs=jobs, upkeep=jobs_upkeep, relay=relay)
         log.info("gateway.ready", node=settings.node, roles=",".join(settings.roles))
         yield Gateway(
-            settings, pool, delivery, node, presence, pipeline, jobs, jobs_upkeep, lag, contract,
+            settings, pool, delivery, node, presence, pipeline, jobs, jobs_upkeep, relay, lag,
+            contract,
             await open_sign_in(settings, stack, tokens=tokens, public_url=settings.public_url),
         )  # fmt: skip
         await node.drain.finish()
+
+
+async def _open_background(
+    stack: AsyncExitStack, node: Node, *, jobs: Worker, upkeep: Upkeep, relay: Relay
+) -> None:
+    """Start what the role `background` does."""
+    services, delivery = node.services, node.delivery
+    delivery.handle_topic(topics.JOBS, services.doorbell.heard)
+    delivery.handle_topic(topics.OUTBOX, relay.heard)
+    await delivery.bus.subscribe([topics.JOBS, topics.OUTBOX])
+    node.spawn(missed.run(services, every_s=node.settings.sweep_s), name="callbacks")
+    node.spawn(upkeep.run(), name="jobs.upkeep")
+    node.spawn(relay.run(), name="events.relay")
+    node.spawn(relay.watch(), name="events.backlog")
+    await stack.enter_async_context(jobs)
 
 
 def _job_worker(services: Services, settings: Settings) -> Worker:

@@ -26,6 +26,7 @@ PACKAGES = (gateway.chat, gateway.people, gateway.telephony)
 CONNECTION_COMMANDS = frozenset(
     {
         "hello", "token.refresh", "ping", "pong", "presence.watch", "presence.away", "queue.watch",
+        "topic.watch", "topic.unwatch",
     }
 )  # fmt: skip
 """Commands that change the connection itself: gateway/sockets serves them."""

@@ -1,7 +1,7 @@
 """Every job: its kind, its queue, what runs it; and when periodic ones are ordered.
 
-app ─▶ here ─▶ chat. A worker runs the kinds it has: one without a place for files leaves those
-of files to others, as a worker of an earlier version does with kinds that it does not know.
+app ─▶ here ─▶ chat, events. A worker runs the kinds it has: one without a place for files leaves
+those of files to others, as a worker of an earlier version does with kinds that it does not know.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from functools import partial
 
 from gateway.chat import file_sweeper, ownership, retention, schedule_worker
 from gateway.context import Services
+from gateway.events import upkeep as events_upkeep
 from gateway.jobs import JobKind, Queue, Schedule
 from gateway.settings import Settings
 
@@ -24,6 +25,7 @@ NAMES = (
     retention.DELETE,
     file_sweeper.SWEEP,
     file_sweeper.TIDY,
+    events_upkeep.FORGET,
 )
 """Every kind, also those that a worker does not run: they may be another's."""
 
@@ -44,6 +46,7 @@ def kinds(services: Services, settings: Settings) -> list[JobKind]:
             UPKEEP,
             partial(ownership.run, services, grace_s=settings.owner_grace_s),
         ),
+        JobKind(events_upkeep.FORGET, UPKEEP, partial(events_upkeep.forget, services)),
     ]
     if days := settings.message_retention_days:
         found.append(JobKind(retention.DELETE, UPKEEP, partial(retention.run, services, days=days)))
@@ -64,4 +67,5 @@ def schedules(settings: Settings) -> list[Schedule]:
         Schedule(retention.DELETE, every_s=retention.EVERY_S),
         Schedule(file_sweeper.SWEEP, every_s=settings.file_sweep_s),
         Schedule(file_sweeper.TIDY, every_s=file_sweeper.TIDY_EVERY_S),
+        Schedule(events_upkeep.FORGET, every_s=events_upkeep.EVERY_S),
     ]

@@ -16,6 +16,7 @@ from typing import Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from gateway.event_settings import EventSettings
 from gateway.file_settings import FileSettings
 from gateway.oidc_settings import OidcSettings
 from gateway.pbx_settings import Pbxs, PostingPbx, Region, Zone
@@ -33,7 +34,7 @@ def default_state_dir() -> Path:
     return Path(home) / "crm-gateway"
 
 
-class Settings(FileSettings, TokenSettings, OidcSettings):
+class Settings(FileSettings, TokenSettings, OidcSettings, EventSettings):
     """What an operator can set."""
 
     model_config = SettingsConfigDict(

@@ -16,6 +16,12 @@ CALLBACKS = "callbacks"
 JOBS = "jobs"
 """The doorbell of the job queue, for nodes with the role `background`."""
 
+OUTBOX = "outbox"
+"""The doorbell of the relay, for nodes with the role `background`."""
+
+EVENTS = "events"
+"""Relayed events of the CRM, for nodes with the role `sockets`."""
+
 USER, CONVERSATION, PRESENCE = "user", "conversation", "presence"
 """Kinds of topics that have a number."""
 

@@ -69,7 +69,7 @@ CREATE INDEX ON "DeskPhone" (realtime.id_of('employee', "userId"));
 
 DROP VIEW crm.employees, crm.permissions, crm.customers, crm.customer_phones, crm.open_work,
           crm.extensions, crm.customer_emails, crm.work_history, crm.teams, crm.team_members,
-          crm.employee_contacts;
+          crm.employee_contacts, crm.topic_readers;
 
 CREATE VIEW crm.employees AS
 SELECT realtime.id_of('employee', u."id")          AS id,
@@ -122,5 +122,12 @@ CREATE VIEW crm.extensions AS
 SELECT p."pbx" AS source, p."extension" AS extension,
        realtime.id_of('employee', p."userId") AS employee_id
   FROM "DeskPhone" AS p;
+
+CREATE VIEW crm.topic_readers AS
+SELECT 'crm:lead:' || d."id" AS topic, realtime.id_of('employee', d."ownerId") AS employee_id
+  FROM "Deal" AS d
+ WHERE d."ownerId" IS NOT NULL;
+
+CREATE INDEX ON "Deal" (('crm:lead:' || "id"));
 
 ANALYZE "User", "Client", "ClientContact", "Deal", "DeskPhone";

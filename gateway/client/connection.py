@@ -54,7 +54,7 @@ class Connection:
 
     After a reconnect the events contain a Reload for each conversation of which too much was
     missed, and, for the last `presence.watch` and `queue.watch`, the present state of everything
-    watched.
+    watched. Topics are watched again; read anew what they are about (`reconnects` has risen).
     """
 
     def __init__(self, socket: ReconnectingSocket) -> None:

@@ -20,6 +20,10 @@ from gateway.protocol import EVENTS
 from gateway.protocol.envelope import MAX_RESUME
 
 MAX_EVENTS = 10_000
+MAX_KNOWN = 1_000  # events of the CRM whose ids are kept: what may come again after a reconnection
+
+
+PUBLISHED = "event.published"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +59,14 @@ class Events:
         self._ready = asyncio.Event()
         self._failure: Exception | None = None
         self._welcomed = False
+        self._known: dict[int, None] = {}
 
     def receive(self, frame: dict[str, Any]) -> None:
         """Queue the event of a frame unless it is a repetition."""
+        if frame.get("type") == PUBLISHED and self._is_known(
+            (frame.get("event") or {}).get("id", 0)
+        ):
+            return
         change, conversation_id = frame.get("change"), frame.get("conversation_id")
         if not isinstance(change, int) or not isinstance(conversation_id, int):
             change = conversation_id = 0  # an event that is not of a conversation
@@ -68,6 +77,15 @@ class Events:
             return
         if conversation_id:
             self._move(conversation_id, change)
+
+    def _is_known(self, event_id: int) -> bool:
+        """Return whether an event of the CRM has come before, and keep its id."""
+        if event_id in self._known:
+            return True
+        self._known[event_id] = None
+        if len(self._known) > MAX_KNOWN:
+            del self._known[next(iter(self._known))]
+        return False
 
     def to_resume(self) -> dict[int, int]:
         """Return the positions for a hello: the MAX_RESUME that changed last."""

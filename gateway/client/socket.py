@@ -264,7 +264,7 @@ class ReconnectingSocket:
             if allowed is None:
                 self._watch_later(BUSY_S, watch)
             elif allowed:
-                self._watch_again(watch, outgoing)
+                self._watch_again(self._watches.latest(watch), outgoing)
 
         asyncio.get_running_loop().call_later(delay_s, repeat)
 
@@ -303,6 +303,8 @@ class ReconnectingSocket:
             self._note_goodbye(frame)
             if frame.get("type") == "queue.unwatched":
                 self._watches.unwatched()
+            elif frame.get("type") == "topic.unwatched":
+                self._watches.topics_unwatched(frame.get("topics", ()))
             self.events.receive(frame)
 
     def _note_goodbye(self, frame: dict[str, Any]) -> None:

@@ -69,6 +69,13 @@ async def check(
     return faults, unknown
 
 
+async def absent(conn: Conn) -> list[str]:
+    """Return the optional views that there are not: no fault, and nothing to read."""
+    optional = [view.name for view in VIEWS if not view.required]
+    found = await queries.shapes(conn, optional)
+    return [name for name in optional if name not in found]
+
+
 def _compare(view: CrmView, shape: ViewShape | None) -> str | None:
     """Return what is wrong with the shape of a view."""
     if shape is None:

@@ -191,6 +191,13 @@ VIEWS: Final[tuple[CrmView, ...]] = (
         unique=("employee_id",),
         required=False,
     ),
+    CrmView(
+        "topic_readers",
+        (Column("topic"), Column("employee_id", "bigint")),
+        needed_for="topics that no permission opens: nobody may watch them",
+        read_by="topic",
+        required=False,
+    ),
 )
 
 BY_NAME: Final = {view.name: view for view in VIEWS}

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import structlog
 
-from gateway.crm.comparison import ContractFault, check, off
+from gateway.crm.comparison import ContractFault, absent, check, off
 from gateway.crm.contract import EMPLOYEES, VIEWS
 from gateway.db import AWAY_ERRORS, CrmViews, Pool
 
@@ -65,6 +65,7 @@ class ContractWatch:
         try:
             async with self._pool.acquire() as conn:
                 found, unknown = await check(conn)
+                left_out = await absent(conn)
         except AWAY_ERRORS as error:
             log.debug("contract.delayed", error=type(error).__name__)
             return
@@ -72,7 +73,8 @@ class ContractWatch:
         faults = {**kept, **self._certain(found)}
         self._log(faults)
         self.faults = faults
-        self._views.switch(off(faults.values()), at_start=not self._looked)
+        missing = dict.fromkeys(left_out, "is missing")
+        self._views.switch(missing | off(faults.values()), at_start=not self._looked)
         self._looked = True
 
     def _certain(self, found: Mapping[str, ContractFault]) -> dict[str, ContractFault]:

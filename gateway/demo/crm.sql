@@ -348,6 +348,19 @@ CREATE VIEW crm.employee_contacts AS
 SELECT staff_id AS employee_id, email, demo_crm.e164(mobile) AS phone_e164, locale, time_zone
   FROM demo_crm.staff_contacts;
 
+-- Who works on something may watch it.
+CREATE VIEW crm.topic_readers AS
+SELECT 'crm:lead:' || id::text AS topic, manager_id AS employee_id
+  FROM demo_crm.leads
+ WHERE manager_id IS NOT NULL
+ UNION ALL
+SELECT 'crm:work_order:' || id::text, engineer_id
+  FROM demo_crm.work_orders
+ WHERE engineer_id IS NOT NULL;
+
+CREATE INDEX ON demo_crm.leads (('crm:lead:' || id::text));
+CREATE INDEX ON demo_crm.work_orders (('crm:work_order:' || id::text));
+
 -- What the gateway keeps for the CRM --------------------------------------------------------------
 
 -- The words for how a call went are the CRM's own: it writes them into the gateway's catalogue.

@@ -48,6 +48,12 @@ from gateway.errors.chat import (
     TooManyReactions,
     TooManyScheduled,
 )
+from gateway.errors.events import (
+    EventBacklog,
+    EventKeyReused,
+    TooManyTopics,
+    TopicNotFound,
+)
 from gateway.errors.files import (
     AttachmentMismatch,
     AttachmentNotFound,
@@ -138,6 +144,8 @@ __all__ = [
     "Draining",
     "EmployeeDisabled",
     "EmployeeNotFound",
+    "EventBacklog",
+    "EventKeyReused",
     "FileExists",
     "FileNotFound",
     "Forbidden",
@@ -197,9 +205,11 @@ __all__ = [
     "TooManyPinned",
     "TooManyReactions",
     "TooManyScheduled",
+    "TooManyTopics",
     "TooManyUploads",
     "TooMuchPending",
     "TooSlow",
+    "TopicNotFound",
     "UnknownCommand",
     "UploadRunning",
     "VersionUnsupported",

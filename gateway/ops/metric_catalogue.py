@@ -279,6 +279,34 @@ METRICS: Final[tuple[Metric, ...]] = (
         lambda g: _by_key(g.jobs.dead),
         "kind",
     ),
+    # events of the CRM
+    _gauge(
+        "events_waiting",
+        "events of the CRM that are due and not relayed, of all nodes; counted up to 100,000, "
+        "every 15 s",
+        lambda g: g.relay.backlog.waiting,
+    ),
+    _gauge(
+        "events_oldest_seconds",
+        "for how long the first of them has been due",
+        lambda g: g.relay.backlog.oldest_s,
+    ),
+    _counter("events_relayed", "events that this worker relayed", lambda g: g.relay.relayed),
+    _counter(
+        "events_delivered",
+        "events of the CRM handed to sessions for sending",
+        lambda g: g.node.event_stream.delivered,
+    ),
+    _counter(
+        "events_healed",
+        "events of the CRM read from the database because the bus did not bring them",
+        lambda g: g.node.event_stream.healed,
+    ),
+    _gauge(
+        "topics_watched",
+        "topics of the CRM that a client of this worker watches",
+        lambda g: len(g.node.topic_watches),
+    ),
     # from the PBX
     _gauge(
         "pbx_connected",

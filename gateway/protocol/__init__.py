@@ -108,6 +108,14 @@ from gateway.protocol.envelope import (
     TokenRefreshed,
     Welcome,
 )
+from gateway.protocol.events import (
+    EventPublished,
+    PublishedEvent,
+    TopicUnwatch,
+    TopicUnwatched,
+    TopicWatch,
+    TopicWatched,
+)
 from gateway.protocol.jobs import DeadJob, DeadJobPage, DeadJobRetried
 from gateway.protocol.lookup import Candidate, LookupRequest, NumberFound
 from gateway.protocol.members import (
@@ -260,8 +268,8 @@ __all__ = [
     "ConversationUnpin", "ConversationUpdate", "ConversationUpdated", "Criterion", "CriterionMean",
     "Customer", "DeadJob", "DeadJobPage", "DeadJobRetried", "Device", "Disposition",
     "DispositionPage", "Draft", "DraftChanged", "DraftClear", "DraftIs", "DraftList", "DraftPage",
-    "DraftSet", "Employee", "EmployeeSearch", "EmployeesFound", "FileLimits", "FoundMessage",
-    "Handling", "Hello", "LastCall", "LookupRequest", "Message", "MessageChanges",
+    "DraftSet", "Employee", "EmployeeSearch", "EmployeesFound", "EventPublished", "FileLimits",
+    "FoundMessage", "Handling", "Hello", "LastCall", "LookupRequest", "Message", "MessageChanges",
     "MessageCreated", "MessageDelete", "MessageDeleted", "MessageEdit", "MessageHistory",
     "MessageIs", "MessagePage", "MessageReacted", "MessageReschedule", "MessageSchedule",
     "MessageScheduleChanged", "MessageScheduleFailed", "MessageScheduled", "MessageScheduledList",
@@ -270,14 +278,15 @@ __all__ = [
     "MissedCallList", "MissedCallPage", "NumberFound", "OpenWork", "Participant",
     "ParticipantChanged", "ParticipantPage", "Ping", "Pong", "Presence", "PresenceAway",
     "PresenceChanged", "PresenceIs", "PresencePage", "PresenceSet", "PresenceWatch",
-    "PresenceWatched", "QualitySummary", "QueueAgents", "QueueChanged", "QueueLive", "QueuePage",
-    "QueueStats", "QueueStint", "QueueToday", "QueueUnwatched", "QueueWatch", "QueueWatched",
-    "Reaction", "ReactionAdd", "ReactionRemove", "ReactionsAre", "Readers", "ReceiptDelivered",
-    "ReceiptDeliveredDone", "ReceiptRead", "ReceiptReadAll", "ReceiptReadAllDone",
-    "ReceiptReadDone", "ReceiptReaders", "ReceiptUnread", "ReceiptWasDelivered", "ReceiptWasRead",
-    "RecordingLink", "Refusal", "Review", "ReviewChanged", "ReviewIs", "ReviewPage",
-    "ScheduledMessage", "ScheduledPage", "Scorecard", "ScorecardPage", "Service", "ServiceLevel",
-    "Span", "StatsAgents", "StatsAsked", "StatsOverview", "StatsQueues", "ThreadPage",
-    "TokenExpiring", "TokenRefresh", "TokenRefreshed", "TypingStart", "TypingStarted", "Unread",
+    "PresenceWatched", "PublishedEvent", "QualitySummary", "QueueAgents", "QueueChanged",
+    "QueueLive", "QueuePage", "QueueStats", "QueueStint", "QueueToday", "QueueUnwatched",
+    "QueueWatch", "QueueWatched", "Reaction", "ReactionAdd", "ReactionRemove", "ReactionsAre",
+    "Readers", "ReceiptDelivered", "ReceiptDeliveredDone", "ReceiptRead", "ReceiptReadAll",
+    "ReceiptReadAllDone", "ReceiptReadDone", "ReceiptReaders", "ReceiptUnread",
+    "ReceiptWasDelivered", "ReceiptWasRead", "RecordingLink", "Refusal", "Review", "ReviewChanged",
+    "ReviewIs", "ReviewPage", "ScheduledMessage", "ScheduledPage", "Scorecard", "ScorecardPage",
+    "Service", "ServiceLevel", "Span", "StatsAgents", "StatsAsked", "StatsOverview", "StatsQueues",
+    "ThreadPage", "TokenExpiring", "TokenRefresh", "TokenRefreshed", "TopicUnwatch",
+    "TopicUnwatched", "TopicWatch", "TopicWatched", "TypingStart", "TypingStarted", "Unread",
     "UnreadChanged", "UnreadCounts", "UnreadGet", "UnreadTotal", "Upload", "WeekHour", "Welcome",
 ]  # fmt: skip

@@ -20,6 +20,7 @@ from gateway.chat.stream_reads import StreamReader
 from gateway.context import Services
 from gateway.delivery import lanes
 from gateway.delivery.delivery import Delivery
+from gateway.events.readers import TopicReaders
 from gateway.hello.reads import HelloReads
 from gateway.hello.welcome import NodeInfo
 from gateway.limits import HeldBytes
@@ -44,8 +45,10 @@ from gateway.sockets.subscriptions.after_delivery import AfterDelivery
 from gateway.sockets.subscriptions.joining import Joining
 from gateway.sockets.subscriptions.memberships import Memberships
 from gateway.sockets.watch.calls import CallReconciler
+from gateway.sockets.watch.event_stream import EventStream
 from gateway.sockets.watch.presence import PresenceWatches
 from gateway.sockets.watch.queue_watches import QueueWatches
+from gateway.sockets.watch.topic_watches import TopicWatches
 from gateway.sockets.watch.unread import UnreadPush
 
 log = structlog.get_logger(__name__)
@@ -105,6 +108,7 @@ class Node:
             metrics=self.metrics,
             presence_watches=self.presence_watches,
             queue_watches=self.queue_watches,
+            topic_watches=self.topic_watches,
             max_batch=settings.max_batch,
             hello=self.admission.hello,
             unchecked_token=self.standing_checks.check_all_revocations,
@@ -134,6 +138,9 @@ class Node:
             spawn=self.spawn,
         )
         self.queue_watches.register()
+        self.topic_watches = TopicWatches(TopicReaders(services, settings.event_topics))
+        self.event_stream = EventStream(services, delivery, self.topic_watches)
+        self.event_stream.register()
 
     def _build_subscriptions(self) -> None:
         settings, services, delivery = self.settings, self.services, self.delivery
@@ -166,6 +173,7 @@ class Node:
             memberships=self.memberships,
             presence_watches=self.presence_watches,
             unread=self.unread,
+            topic_watches=self.topic_watches,
             calls=self.call_reconciler,
             metrics=self.metrics,
             spawn=self.spawn,
@@ -216,6 +224,7 @@ class Node:
         self.spawn(self.reconciler.run(), name="upkeep")
         self.spawn(self.devices.run(), name="devices")
         self.spawn(self.queue_watches.run(), name="queues")
+        self.spawn(self.event_stream.run(settings.sweep_s), name="events")
         self.spawn(words.follow(self.services), name="employee_words")
         if self.cluster_limits is not None:
             self.spawn(self.cluster_limits.run(), name="cluster_limits")
@@ -238,6 +247,7 @@ class Node:
         hub.leave_all(session)
         self.presence_watches.remove(session)
         self.queue_watches.remove(session)
+        self.topic_watches.remove(session)
         now = asyncio.get_running_loop().time()
         log.info(
             "session.ended",

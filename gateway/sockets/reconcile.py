@@ -29,6 +29,7 @@ from gateway.sockets.session.session import Session
 from gateway.sockets.subscriptions.memberships import Memberships
 from gateway.sockets.watch.calls import CallReconciler
 from gateway.sockets.watch.presence import PresenceWatches
+from gateway.sockets.watch.topic_watches import TopicWatches
 from gateway.sockets.watch.unread import UnreadPush
 
 log = structlog.get_logger(__name__)
@@ -68,6 +69,7 @@ class Reconciler:
         memberships: Memberships,
         presence_watches: PresenceWatches,
         unread: UnreadPush,
+        topic_watches: TopicWatches,
         calls: CallReconciler,
         metrics: SocketMetrics,
         spawn: Spawn,
@@ -80,6 +82,7 @@ class Reconciler:
         self._memberships = memberships
         self._presence_watches = presence_watches
         self._unread = unread
+        self._topic_watches = topic_watches
         self._calls = calls
         self._metrics = metrics
         self._spawn = spawn
@@ -109,6 +112,7 @@ class Reconciler:
             present = {one: present[one] for one in present.keys() & employee_ids}
         for group in _groups_of(present):
             await self._compare(group)
+        await self._topic_watches.check(employee_ids)
 
     async def run(self) -> None:
         """Check until cancelled; an outage delays."""
@@ -135,6 +139,7 @@ class Reconciler:
     async def _check(self, *, events_lost: bool) -> None:
         for group in self._groups():
             await self._compare(group)
+        await self._topic_watches.check()
         self._unread.push_expired_mutes()
         await self._check_presence(events_lost=events_lost)
         if events_lost and self._groups_known:

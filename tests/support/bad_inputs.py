@@ -22,7 +22,7 @@ INVALID, MALFORMED = "command.invalid", "frame.malformed"
 MOMENT = "2030-01-01T00:00:00Z"
 UUID_TEXT = "6f1c6f1c-6f1c-4f1c-8f1c-6f1c6f1c6f1c"
 BY_PATTERN = {"sha256": "0" * 64, "content_type": "image/png", "tz": "Europe/Kyiv",
-              "avatar_url": "https://crm.example/a.png"}  # fmt: skip
+              "avatar_url": "https://crm.example/a.png", "topics": ["crm:lead:1"]}  # fmt: skip
 """What fits a field that has a pattern."""
 DEEP = 400
 """Levels, deeper than any field goes and less deep than the parser's own end."""

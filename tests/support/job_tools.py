@@ -108,6 +108,19 @@ class Watched:
         await self._hook(name, "after")
         return found
 
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        transaction = self._conn.transaction()
+        await transaction.start()
+        try:
+            yield
+        except BaseException:
+            await transaction.rollback()
+            raise
+        await self._hook("commit", "before")
+        await transaction.commit()
+        await self._hook("commit", "after")
+
     async def fetch(self, statement: str, *arguments: Any) -> Any:
         return await self._call("fetch", statement, *arguments)
 

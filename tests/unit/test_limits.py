@@ -243,17 +243,18 @@ def test_every_command_has_a_class() -> None:
         "attachment.get", "message.history", "message.thread", "message.changes", "message.search",
         "message.scheduled_list", "employee.search", "draft.list", "receipt.readers",
         "conversation.list", "conversation.get", "conversation.participants", "call.list",
-        "callback.list", "unread.get", "queue.watch",
+        "callback.list", "unread.get", "queue.watch", "topic.watch", "topic.unwatch",
     }  # fmt: skip
     overtaken = {name for name in COMMANDS if not commands.handler_of(name).changes}
-    assert overtaken == reads - {"queue.watch"}
+    assert overtaken == reads - {"queue.watch", "topic.watch", "topic.unwatch"}
     weighed = {name for name in COMMANDS if commands.handler_of(name).work is not None}
-    assert weighed == {"presence.watch", "queue.watch"}
+    assert weighed == {"presence.watch", "queue.watch", "topic.watch"}
     unserved = {name for name in COMMANDS if commands.handler_of(name).serve is None}
     assert unserved == {"ping", "pong"}, "sessions answer these before any limit"
     session_commands.check_served()
     assert {name for name in COMMANDS if commands.handler_of(name).by_session} == {
         "hello", "token.refresh", "presence.watch", "presence.away", "queue.watch",
+        "topic.watch", "topic.unwatch",
     }  # fmt: skip
 
 

@@ -26,6 +26,7 @@ SINGLE_SUBCLASS = {
     # Connects to baselines as it is; FleetClient adds the gateway's hello.
     "loadtests/raw_socket.py LeanSocket",
     # Fields of settings are inherited: gateway/settings.py would have more lines than it may.
+    "gateway/event_settings.py EventSettings",
     "gateway/file_settings.py FileSettings",
     "gateway/oidc_settings.py OidcSettings",
     "gateway/token_settings.py TokenSettings",

@@ -32,7 +32,6 @@ from gateway.errors import (
     UnknownCommand,
 )
 from gateway.protocol import Hello, Pong, Welcome, close_codes, codec
-from gateway.protocol.close_codes import CloseCode
 from gateway.sockets.metrics import SocketMetrics
 from gateway.sockets.outgoing.goodbye import close_after
 from gateway.sockets.outgoing.sender import Sender
@@ -44,6 +43,7 @@ from gateway.sockets.session.held_events import HeldEvents
 from gateway.sockets.session.limits import SocketLimits
 from gateway.sockets.watch.presence import PresenceWatches
 from gateway.sockets.watch.queue_watches import QueueWatches
+from gateway.sockets.watch.topic_watches import TopicWatches
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +57,7 @@ ABUSE = (TooFast, Malformed, TooMany, UnknownCommand, HelloRequired)
 class Socket(Protocol):
     """What a session needs of its connection."""
 
-    def close(self, code: CloseCode) -> None: ...
+    def close(self, code: close_codes.CloseCode) -> None: ...
     def pause_reading(self) -> None: ...
     def resume_reading(self) -> None: ...
 
@@ -74,6 +74,7 @@ class NodeParts:
     metrics: SocketMetrics
     presence_watches: PresenceWatches
     queue_watches: QueueWatches
+    topic_watches: TopicWatches
     max_batch: int  # commands in one frame
     hello: Callable[[Session, Hello], Awaitable[Any]]
     """Admit a session and send the welcome; returns it, or None when the client has gone."""
@@ -301,8 +302,7 @@ class Session:
 
     def release(self, floors: Mapping[str, int], *, keep: AbstractSet[str] = frozenset()) -> None:
         """Send the held events; see HeldEvents.release()."""
-        held = self._held
-        if held is None:  # the session has ended meanwhile
+        if (held := self._held) is None:  # the session has ended meanwhile
             return
         for frame in held.release(floors, keep=keep):
             self.sender.send_shared(frame)
@@ -382,7 +382,7 @@ class Session:
         """Close: the commands that had begun are answered."""
         self.close(close_codes.DRAIN)
 
-    def close(self, code: CloseCode) -> None:
+    def close(self, code: close_codes.CloseCode) -> None:
         """Close this session from the server's side."""
         self._socket.close(code)
 

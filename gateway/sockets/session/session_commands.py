@@ -26,6 +26,9 @@ from gateway.protocol import (
     QueueWatched,
     TokenRefresh,
     TokenRefreshed,
+    TopicUnwatch,
+    TopicWatch,
+    TopicWatched,
     Welcome,
 )
 from gateway.protocol.declaration import WrongDeclaration
@@ -97,3 +100,17 @@ async def watch_queues(session: Session, command: QueueWatch) -> QueueWatched:
     """Send this session the changes of these queues from now on."""
     session.require_context()
     return await session.parts.queue_watches.serve(session, command)
+
+
+@serves_in_session(TopicWatch)
+async def watch_topics(session: Session, command: TopicWatch) -> TopicWatched:
+    """Send this session the events of these topics from now on."""
+    session.require_context()
+    return await session.parts.topic_watches.watch(session, command)
+
+
+@serves_in_session(TopicUnwatch)
+async def unwatch_topics(session: Session, command: TopicUnwatch) -> None:
+    """Send this session the events of these topics no longer."""
+    session.require_context()
+    session.parts.topic_watches.unwatch(session, command)

@@ -6,8 +6,9 @@
 //
 // Events of a conversation arrive in order, each once, also across reconnects. `reload` names a
 // conversation that changed more than was replayed: fetch it again. The last `presence.watch` and
-// `queue.watch` are repeated on each new connection, and what they show comes as events. `welcome` is
-// hello's reply, `state` is how the connection is. docs/protocol.md describes the wire.
+// `queue.watch` are repeated on each new connection, and what they show comes as events; topics are
+// watched again, too: read what they are about after each `welcome`. `welcome` is hello's reply,
+// `state` is how the connection is. docs/protocol.md describes the wire.
 
 import { Backoff } from './backoff.js';
 import { describeFile } from './file_description.js';
@@ -25,6 +26,7 @@ const HELLO_MS = 10_000;
 const PROBE_MS = 5_000;
 const CLOSE_MS = 3_000;
 const SILENCE_SLACK_MS = 10_000;
+const MAX_KNOWN = 1_000; // events of the CRM whose ids are kept
 const NO_TOKEN = 'The token is empty: look at what should have made it.';
 
 /**
@@ -81,6 +83,7 @@ export class Gateway {
   #bye = null;
   #refusal = null;
   #away = false;
+  #known = new Set(); // ids of the CRM's events that came last
 
   /** @type {State} */
   state = { name: 'connecting' };
@@ -271,8 +274,18 @@ export class Gateway {
     else if (typeof frame.change === 'number' && frame.conversation_id) this.#ordered.receive(frame);
     else if (typeof frame.type === 'string') {
       if (frame.type === 'queue.unwatched') this.#watches.unwatched();
+      if (frame.type === 'topic.unwatched') this.#watches.topicsUnwatched(frame.topics);
+      if (frame.type === 'event.published' && this.#isKnown(frame.event.id)) return;
       this.#listeners.emit(frame.type, frame);
     }
+  }
+
+  /** Whether an event of the CRM has come before: after a reconnection one may come again. */
+  #isKnown(id) {
+    if (this.#known.has(id)) return true;
+    this.#known.add(id);
+    if (this.#known.size > MAX_KNOWN) this.#known.delete(this.#known.values().next().value);
+    return false;
   }
 
   #settle(reply) {

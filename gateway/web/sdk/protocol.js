@@ -64,6 +64,8 @@ export const COMMANDS = {
   "receipt.read_all": "ReceiptReadAllDone",
   "receipt.readers": "Readers",
   "receipt.unread": "ReceiptReadDone",
+  "topic.unwatch": null,
+  "topic.watch": "TopicWatched",
   "typing.start": null,
   "unread.get": "UnreadCounts",
 };
@@ -84,6 +86,7 @@ export const EVENTS = {
   "conversation.mine_changed": "ConversationMineChanged",
   "conversation.updated": "ConversationUpdated",
   "draft.changed": "DraftChanged",
+  "event.published": "EventPublished",
   "message.created": "MessageCreated",
   "message.deleted": "MessageDeleted",
   "message.reacted": "MessageReacted",
@@ -98,6 +101,7 @@ export const EVENTS = {
   "receipt.delivered": "ReceiptWasDelivered",
   "receipt.read": "ReceiptWasRead",
   "review.changed": "ReviewChanged",
+  "topic.unwatched": "TopicUnwatched",
   "typing.started": "TypingStarted",
   "unread.changed": "UnreadChanged",
 };
@@ -154,6 +158,8 @@ export const REPEATABLE = new Set([
   "receipt.delivered",
   "receipt.read",
   "receipt.readers",
+  "topic.unwatch",
+  "topic.watch",
   "unread.get",
 ]);
 
@@ -187,6 +193,8 @@ export const ERRORS = {
   "draining": {"status": 503, "meaning": "This node is shutting down: reconnect to another one."},
   "employee.disabled": {"status": 403, "meaning": "This employee is no longer active."},
   "employee.not_found": {"status": 404, "meaning": "There is no such active employee."},
+  "event.backlog": {"status": 503, "meaning": "Too many events wait to be delivered: send these again later."},
+  "event.key_reused": {"status": 409, "meaning": "This key was used before for an event with other content."},
   "file.exists": {"status": 412, "meaning": "This file was already uploaded; it is not overwritten."},
   "file.link_expired": {"status": 403, "meaning": "This link has expired: request a new one."},
   "file.link_invalid": {"status": 403, "meaning": "This link was not issued by the gateway, or not for this request."},
@@ -247,6 +255,8 @@ export const ERRORS = {
   "token.keys_unavailable": {"status": 503, "meaning": "The keys of your login's tokens cannot be read now: try again with the same token."},
   "token.missing": {"status": 401, "meaning": "No token was sent, or an empty one: look at what should have made it."},
   "token.revoked": {"status": 401, "meaning": "The token was revoked: sign in again."},
+  "topic.not_found": {"status": 404, "meaning": "There are no such topics, or you may not read them."},
+  "topic.too_many": {"status": 409, "meaning": "A connection watches at most 100 topics: end another one first."},
   "webhook.signature_invalid": {"status": 401, "meaning": "The webhook's signature, timestamp or source is not valid."},
 };
 
@@ -714,6 +724,15 @@ export function verdict(code) {
  */
 
 /**
+ * Server → those whom an event names, and those who watch one of its topics.
+ * @typedef {object} EventPublished
+ * @property {'event.published'} type
+ * @property {PublishedEvent} event
+ * @property {boolean} addressed The event names this employee; otherwise it came by its topics alone.
+ * @property {string[]} topics Those of its topics that this connection watches.
+ */
+
+/**
  * Limits for files on this gateway; a client checks them before it uploads.
  * @typedef {object} FileLimits
  * @property {number} max_bytes Of one file.
@@ -959,6 +978,17 @@ export function verdict(code) {
  */
 
 /**
+ * Something that happened in the CRM.
+ * @typedef {object} PublishedEvent
+ * @property {number} id What realtime.publish returned. An event that comes again has the same.
+ * @property {string} type `noun.participle`, a word of the CRM: `work_order.assigned`.
+ * @property {string} source Who published it.
+ * @property {string | null} key The publisher's own name for it.
+ * @property {Object<string, any>} payload As the publisher gave it. Show its texts as text.
+ * @property {string} created_at
+ */
+
+/**
  * How many agents of a queue are in which state.
  * @typedef {object} QueueAgents
  * @property {number} total Members of the queue that the PBX reports, and agents with a call of the queue.
@@ -1184,6 +1214,20 @@ export function verdict(code) {
  * Reply to token.refresh.
  * @typedef {object} TokenRefreshed
  * @property {string} token_expires_at
+ */
+
+/**
+ * Server → a watcher: these topics may no longer be read; their events stop.
+ * @typedef {object} TopicUnwatched
+ * @property {'topic.unwatched'} type
+ * @property {string[]} topics
+ */
+
+/**
+ * Reply to topic.watch.
+ * @typedef {object} TopicWatched
+ * @property {string[]} topics What this connection watches now, with what it watched before.
+ * @property {string[]} refused Topics that there are not, or not for this employee.
  */
 
 /**
@@ -1769,6 +1813,20 @@ export function verdict(code) {
  * @typedef {object} TokenRefresh
  * @property {'token.refresh'} type
  * @property {string} token
+ */
+
+/**
+ * Client → server: receive the events of these topics no longer.
+ * @typedef {object} TopicUnwatch
+ * @property {'topic.unwatch'} type
+ * @property {string[]} topics
+ */
+
+/**
+ * Client → server: receive the events of these topics, too; at most 100 on one connection. Refused as topic.not_found when none of them may be read. What was published before is not sent: read the thing itself after the reply. When a right is withdrawn, topic.unwatched is sent.
+ * @typedef {object} TopicWatch
+ * @property {'topic.watch'} type
+ * @property {string[]} topics
  */
 
 /**

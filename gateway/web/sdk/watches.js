@@ -1,8 +1,8 @@
-// What the application watches: presence.watch and queue.watch, repeated on each new connection.
+// What the application watches: people, queues and topics, again on each new connection.
 //
 // client.js ─▶ Watches ─▶ listeners. The gateway forgets a watch when its connection ends. The last
-// watch of each kind that it accepted is sent again after each welcome, and the snapshot in the reply
-// is given out as the events that would have brought it.
+// presence.watch and queue.watch that it accepted, and all topics, are sent again after each welcome,
+// and the snapshot in the reply is given out as the events that would have brought it.
 
 const BUSY_MS = 1_000; // how long a repeated watch waits while a newer one has no reply
 
@@ -11,6 +11,9 @@ const ENDS = {
   'presence.watch': ({ employee_ids }) => employee_ids.length === 0,
   'queue.watch': ({ queues }) => queues.length === 0,
 };
+
+const TOPICS = 'topic.watch'; // watches of topics are added to each other
+const KINDS = [...Object.keys(ENDS), TOPICS, 'topic.unwatch'];
 
 export class Watches {
   #emit;
@@ -30,7 +33,7 @@ export class Watches {
 
   /** Note that a command was sent, if it is a watch. */
   sent({ id, type, ...fields }) {
-    if (type in ENDS) this.#unanswered.set(id, { type, fields, again: false });
+    if (KINDS.includes(type)) this.#unanswered.set(id, { type, fields, again: false });
   }
 
   /** Watch again what was watched on the connection before. */
@@ -53,6 +56,12 @@ export class Watches {
       if (watch.again) this.#refused(watch, error);
       return;
     }
+    if (watch.type === 'topic.unwatch') this.topicsUnwatched(watch.fields.topics);
+    else if (watch.type === TOPICS) this.#topicsWatched(watch, ok.refused ?? []);
+    else this.#accept(watch, ok);
+  }
+
+  #accept(watch, ok) {
     if (ENDS[watch.type](watch.fields)) this.#accepted.delete(watch.type);
     else this.#accepted.set(watch.type, watch.fields);
     if (watch.again) for (const event of snapshot(watch.type, ok)) this.#emit(event);
@@ -63,17 +72,47 @@ export class Watches {
     this.#accepted.delete('queue.watch');
   }
 
+  /** Forget these topics: the application unwatched them, or the gateway did. */
+  topicsUnwatched(topics) {
+    const gone = new Set(topics);
+    this.#keepTopics(this.#topics().filter((topic) => !gone.has(topic)));
+  }
+
+  #topics() {
+    return this.#accepted.get(TOPICS)?.topics ?? [];
+  }
+
+  #keepTopics(topics) {
+    if (topics.length) this.#accepted.set(TOPICS, { topics });
+    else this.#accepted.delete(TOPICS);
+  }
+
+  /** Topics that may not be read are left out; the application knows, unless we watched again. */
+  #topicsWatched({ fields, again }, refused) {
+    this.#keepTopics([...new Set([...this.#topics(), ...fields.topics])]);
+    this.topicsUnwatched(refused);
+    if (again && refused.length) this.#emit({ type: 'topic.unwatched', topics: refused });
+  }
+
+  /** Whether this is still the last watch of its kind; of topics, the last one stands for all. */
+  #isLast(type, fields) {
+    const last = this.#accepted.get(type);
+    return type === TOPICS ? last !== undefined : last === fields;
+  }
+
   #watchAgain(type, fields) {
     this.#unanswered.set(this.#send(type, fields), { type, fields, again: true });
   }
 
   #refused({ type, fields }, { retry_after: seconds }) {
-    if (this.#accepted.get(type) !== fields) return; // a newer one was accepted meanwhile
+    if (!this.#isLast(type, fields)) return; // a newer one was accepted meanwhile
     if (typeof seconds === 'number') {
       this.#watchLater(type, fields, seconds * 1_000);
       return;
     }
-    this.#accepted.delete(type);
+    if (type === TOPICS) this.topicsUnwatched(fields.topics);
+    else this.#accepted.delete(type);
+    if (type === TOPICS) this.#emit({ type: 'topic.unwatched', topics: fields.topics });
     // As for a permission that is lost while connected.
     if (type === 'queue.watch') this.#emit({ type: 'queue.unwatched' });
   }
@@ -81,10 +120,10 @@ export class Watches {
   #watchLater(type, fields, delayMs) {
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
-      if (this.#accepted.get(type) !== fields) return;
+      if (!this.#isLast(type, fields)) return;
       const isNewer = [...this.#unanswered.values()].some((watch) => watch.type === type);
       if (isNewer) this.#watchLater(type, fields, BUSY_MS);
-      else this.#watchAgain(type, fields);
+      else this.#watchAgain(type, this.#accepted.get(type));
     }, delayMs);
     this.#timers.add(timer);
   }

@@ -1,0 +1,1 @@
+"""SQL for events of the CRM."""
