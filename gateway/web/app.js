@@ -1,6 +1,6 @@
 // The page: signs in, connects, and connects the state with the views.
 //
-// sdk/client.js ─▶ state (Store, Calls, Wallboard) ─▶ views. The address names what is open:
+// sdk/client.js ─▶ state (Store, Calls, Wallboard, WorkList) ─▶ views. The address names what is open:
 // #/conversations/17.
 
 import { watchIdle } from './state/idle.js';
@@ -26,7 +26,9 @@ import { askToChangePerson, showSignIn } from './view/sign_in.js';
 import { newConversationDialog } from './view/new_conversation.js';
 import { tabList } from './view/tabs.js';
 import { wallboardView } from './view/wallboard.js';
+import { workListView } from './view/work_list.js';
 import { Wallboard } from './state/wallboard.js';
+import { WorkList } from './state/work_list.js';
 
 const SOCKET_PATH = 'v1/ws';
 const SIGN_IN_AGAIN = { // texts for these of CLOSE_CODES in protocol.js
@@ -64,7 +66,8 @@ async function show() {
   const store = new Store(gateway);
   const calls = new Calls(gateway, store.people, () => store.changed());
   const wallboard = new Wallboard(gateway, store.people, () => store.changed());
-  const page = layout(gateway, store, calls, wallboard);
+  const workList = new WorkList(gateway, () => store.changed());
+  const page = layout(gateway, store, { calls, wallboard, workList });
   root.replaceChildren(page.root);
   gateway.on('state', ({ name, code }) => {
     const notice = name === 'stopped' && SIGN_IN_AGAIN[code];
@@ -86,10 +89,9 @@ async function show() {
 /**
  * @param {import('./sdk/client.js').Gateway} gateway
  * @param {Store} store
- * @param {Calls} calls
- * @param {Wallboard} wallboard
+ * @param {{calls: Calls, wallboard: Wallboard, workList: WorkList}} lists
  */
-function layout(gateway, store, calls, wallboard) {
+function layout(gateway, store, { calls, wallboard, workList }) {
   const selected = () => currentRoute().conversation;
   const leave = async () => {
     store.drafts.flush();
@@ -116,25 +118,26 @@ function layout(gateway, store, calls, wallboard) {
   const recent = recentCalls(calls, store.people);
   const board = wallboardView(wallboard, store.people);
   recent.root.prepend(board.root);
+  const work = workListView(workList);
   const tabs = tabList(list.root, {
     root: recent.root,
     load: () => {
       wallboard.watch();
       recent.load();
     },
-  });
+  }, work);
   const shell = element('div', { class: 'shell' },
-    element('nav', { class: 'side', 'aria-label': 'Conversations and calls' }, tabs.root), conversation.root,
+    element('nav', { class: 'side', 'aria-label': 'Conversations, calls and events' }, tabs.root), conversation.root,
     cards.root);
   const page = element('div', { class: 'page' }, top.root, shell, dialog.root, ui.popover.root,
     ui.question.root, ui.notices.root);
 
   function render() {
     setAttribute(shell, 'data-open', selected() ? 'true' : null);
-    for (const view of [top, conversation, list, board, recent, cards, dialog]) view.render();
+    for (const view of [top, conversation, list, board, recent, work, cards, dialog]) view.render();
     const unread = store.unreadElsewhere(conversation.conversationInView()); // a badge for what is being read would only flash
     const ringing = calls.ringing();
-    tabs.show(unread, ringing.length);
+    tabs.show(unread, ringing.length, workList.unseen);
     document.title = titleFor(unread, ringing);
   }
 

@@ -1,7 +1,7 @@
 // Calls: a card for each that reaches me, and the list of recent calls.
 
-import { setAttribute, element, updateList, part, setText } from './elements.js';
-import { OUTCOMES, formatBrief, formatDuration, formatFull, webAddress } from './format.js';
+import { setAttribute, element, updateLink, updateList, part, setText } from './elements.js';
+import { OUTCOMES, formatBrief, formatDuration, formatFull } from './format.js';
 
 const DIRECTIONS = { inbound: '↙', outbound: '↗', internal: '↔' };
 const LEFT_OUT = {
@@ -270,14 +270,6 @@ function leftOutText(call) {
 function updateRow(node, name, value) {
   part(node, `${name}-row`).hidden = !value;
   setText(part(node, name), value ?? '');
-}
-
-/** Link to a page of the CRM, in a tab of its own; without an address it is text. */
-function updateLink(link, url) {
-  const address = webAddress(url);
-  setAttribute(link, 'href', address);
-  setAttribute(link, 'target', address && '_blank');
-  setAttribute(link, 'rel', address && 'noopener noreferrer');
 }
 
 function makeWork() {

@@ -1,5 +1,7 @@
 // Builds and updates elements from plain data, and lists by key. Text never becomes markup.
 
+import { webAddress } from './format.js';
+
 /**
  * Make an element: `element('button', {class: 'x', onclick: f, testid: 'send'}, 'Send')`.
  * @template {keyof HTMLElementTagNameMap} Tag
@@ -52,6 +54,14 @@ export function updateList(parent, items, { key, make, update }) {
     else parent.insertBefore(node, cursor);
   }
   for (const node of before.values()) node.remove();
+}
+
+/** Link to a page of the CRM, in a tab of its own; without an address it is text. */
+export function updateLink(link, url) {
+  const address = webAddress(url);
+  setAttribute(link, 'href', address);
+  setAttribute(link, 'target', address && '_blank');
+  setAttribute(link, 'rel', address && 'noopener noreferrer');
 }
 
 /** The part of a node with this `data-part`. */
