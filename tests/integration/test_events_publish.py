@@ -147,7 +147,12 @@ async def test_a_key_is_published_once(jobs: Jobs, conn: Any) -> None:
 
     Content is what jsonb takes for equal: order and spaces in a payload make no difference.
     """
-    content = {"users": [1, 2], "topics": ["crm:a:1"], "notify": {"n": 1}, "deliver_at": NOW}
+    content: dict[str, Any] = {
+        "users": [1, 2],
+        "topics": ["crm:a:1"],
+        "notify": {"n": 1},
+        "deliver_at": NOW,
+    }
     first = await publish(conn, key=KEY, payload='{"a": 1, "b": 2}', **content)
     [relayed] = await relay_all(jobs)
 
@@ -156,11 +161,12 @@ async def test_a_key_is_published_once(jobs: Jobs, conn: Any) -> None:
 
     assert again == first == json.loads(relayed.body)["id"]
     assert other_source != first
-    for changed in (
+    others: list[dict[str, Any]] = [
         {"payload": {"a": 2}}, {"users": [1]}, {"topics": []}, {"notify": {"n": 2}},
         {"notify": None}, {"deliver_at": NOW + timedelta(seconds=1)}, {"deliver_at": None},
         {"event_type": "work_order.moved"},
-    ):  # fmt: skip
+    ]  # fmt: skip
+    for changed in others:
         given = {"key": KEY, "payload": '{"a": 1, "b": 2}', **content, **changed}
         with pytest.raises(asyncpg.PostgresError) as refused:
             await publish(conn, given.pop("event_type", "work_order.assigned"), **given)
@@ -169,7 +175,7 @@ async def test_a_key_is_published_once(jobs: Jobs, conn: Any) -> None:
 
 async def test_a_retry_says_the_same_in_another_time_zone(conn: Any) -> None:
     """The digest is of the moment, not of how a session writes it."""
-    given = {"key": KEY, "deliver_at": datetime.now(UTC) + timedelta(days=1)}
+    given: dict[str, Any] = {"key": KEY, "deliver_at": datetime.now(UTC) + timedelta(days=1)}
     first = await publish(conn, **given)
     await conn.execute("SET timezone = 'Asia/Kolkata'")
     await conn.execute("SET datestyle = 'German'")
