@@ -1,5 +1,7 @@
 """Background jobs: how many a second, beside procrastinate; what idleness costs; how they bloat.
 
+And events of the CRM: what publishing costs, how many a relay moves.
+
 The product's own worker, with as many slots and connections as it has by default, on a PostgreSQL
 of the benchmark's own with fsync. Jobs do nothing: measured is what a job costs besides its work.
 """
@@ -22,8 +24,10 @@ from gateway import db, demo, job_kinds
 from gateway.context import Services
 from gateway.db import Conn, Pool
 from gateway.embedded import start_postgres
+from gateway.events.relay import Relay
 from gateway.jobs import Doorbell, Job, JobKind, NewJob, Queue, Upkeep, Worker, enqueue
 from gateway.settings import Settings
+from loadtests import published_events
 from loadtests.baselines import procrastinate_jobs
 from loadtests.options import Options
 from loadtests.own_database import connected, own_directory
@@ -46,6 +50,7 @@ UPKEEP_S = 15.0
 """As in production."""
 IDLE_S, SETTLE_S = 60.0, 5.0
 LEAST_PER_S, MOST_IDLE_PER_S, MOST_MB = 1_500, 3, 50
+MOST_PER_INSERT, LEAST_RELAYED_PER_S = 2, 2_000
 
 
 def run(options: Options) -> Result:
@@ -74,6 +79,7 @@ async def measure(*, jobs: int, jobs_a_turn: int, idle_s: float) -> Result:
         rates, skipped = await _rates(pool, dsn, jobs_a_turn)
         size = await _size_under_a_snapshot(pool, dsn, jobs, failures)
         idle = await _idle(pool, dsn, idle_s)
+        events = await _events(pool, dsn, min(jobs, published_events.RELAYED), failures)
         await pool.close()
     ours, theirs = rates["gateway"], rates["procrastinate"]
     if ours < LEAST_PER_S:
@@ -88,9 +94,21 @@ async def measure(*, jobs: int, jobs_a_turn: int, idle_s: float) -> Result:
         "jobs",
         f"{SLOTS} slots, {CONNECTIONS} connections; {TURNS} turns of {jobs_a_turn:,} jobs; then "
         f"{jobs:,} jobs under one snapshot" + (f"; procrastinate: {skipped}" if skipped else ""),
-        {"jobs_per_s": rates, "idle_statements_per_s": idle, **size},
+        {"jobs_per_s": rates, "idle_statements_per_s": idle, **size, **events},
         failures,
     )
+
+
+async def _events(pool: Pool, dsn: str, count: int, failures: list[str]) -> dict[str, Figure]:
+    """Measure publishing and the relay."""
+    async with connected(dsn) as conn:
+        found = await published_events.publish_ratios(conn)
+    relayed = await published_events.relay_per_s(pool.acquire, events=count)
+    if found["publish_per_insert"] > MOST_PER_INSERT:
+        failures.append(f"realtime.publish costs {found['publish_per_insert']:.2f} plain INSERTs")
+    if relayed < LEAST_RELAYED_PER_S:
+        failures.append(f"{relayed:.0f} events/s relayed: fewer than {LEAST_RELAYED_PER_S}")
+    return {**found, "relay_per_s": relayed}
 
 
 class JobsBench:
@@ -229,7 +247,7 @@ async def _order_ahead(bench: JobsBench, jobs: int) -> None:
 async def _idle(pool: Pool, dsn: str, seconds: float) -> float:
     """Return how many statements a second a worker needs that has nothing to do.
 
-    With all kinds of the product and their schedules, whose runs find nothing.
+    With all kinds of the product and their schedules, whose runs find nothing, and a relay.
     """
     services = Services(pool, lambda _: None, cast("Any", None), cast("Any", None))
     settings = Settings(message_retention_days=365)
@@ -242,12 +260,15 @@ async def _idle(pool: Pool, dsn: str, seconds: float) -> float:
         slots=SLOTS,
     )
     async with connected(dsn) as conn, worker:
-        upkeep = asyncio.create_task(Upkeep(services.connection, worker).run())
+        relay = Relay(services.connection, services.publish, poll_s=settings.event_poll_s)
+        beside = [Upkeep(services.connection, worker).run(), relay.run(), relay.watch()]
+        running = [asyncio.create_task(loop) for loop in beside]
         if not await statements.can_count(conn):
             return math.nan
         await asyncio.sleep(min(SETTLE_S, seconds))
         before = await statements.count(conn)
         await asyncio.sleep(seconds)
         found = (await statements.count(conn) - before) / seconds
-        upkeep.cancel()
+        for task in running:
+            task.cancel()
     return found

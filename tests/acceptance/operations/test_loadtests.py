@@ -88,7 +88,10 @@ async def test_jobs_are_measured_beside_procrastinate() -> None:
     assert rates["gateway"] > 0
     assert (rates["procrastinate"] > 0) == procrastinate_jobs.is_installed()
     assert result.figures["jobs_under_snapshot"] == 400
-    for name in ("jobs_mb_after_million", "jobs_mb_highest", "idle_statements_per_s"):
+    for name in (
+        "jobs_mb_after_million", "jobs_mb_highest", "idle_statements_per_s", "relay_per_s",
+        "publish_per_insert", "keyed_publish_per_insert", "publish_executor_per_insert",
+    ):  # fmt: skip
         figure = result.figures[name]
         assert isinstance(figure, float)
         assert figure > 0
