@@ -218,6 +218,7 @@ class Node:
         self.spawn(self.standing_checks.run(), name="standing")  # HTTP is served by every role
         if not serves:
             return
+        await self.event_stream.start()
         reads = StreamReader(self.services, self.delivery.hub)
         self.spawn(self.delivery.streams.run(reads, settings.sweep_s), name="streams")
         self.spawn(self.unread.run(), name="unread")

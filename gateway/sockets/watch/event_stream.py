@@ -58,14 +58,14 @@ class EventStream:
         self._delivery.handle_topic(topics.EVENTS, self._announced)
         self._delivery.on_resync(self._wake.set)
 
+    async def start(self) -> None:
+        """Begin with the next event; whoever connects from now on hears of it."""
+        await self._delivery.bus.subscribe([topics.EVENTS])
+        await self._try_to_read()
+
     async def run(self, sweep_s: float) -> None:
         """Read what nobody announced, until cancelled: when a gap shows, and every sweep_s."""
-        await self._delivery.bus.subscribe([topics.EVENTS])
         while True:
-            try:
-                await self._read()
-            except Exception as error:  # noqa: BLE001 - read again in a moment
-                log.warning("events.not_read", error=type(error).__name__)
             try:
                 async with asyncio.timeout(sweep_s):
                     await self._wake.wait()
@@ -73,6 +73,13 @@ class EventStream:
             except TimeoutError:
                 pass
             self._wake.clear()
+            await self._try_to_read()
+
+    async def _try_to_read(self) -> None:
+        try:
+            await self._read()
+        except Exception as error:  # noqa: BLE001 - read again in a moment
+            log.warning("events.not_read", error=type(error).__name__)
 
     def _announced(self, announcement: Announcement) -> None:
         event = RelayedEvent.announced(announcement)
@@ -89,11 +96,12 @@ class EventStream:
                 self.position = await queries.head(conn)
             return
         while True:
+            known = self.position  # the bus may bring more while this is read
             async with self._services.connection() as conn:
-                head, events = await queries.after(conn, self.position, limit=PAGE)
-            if head < self.position and not events:
+                head, events = await queries.after(conn, known, limit=PAGE)
+            if head < known:
                 # Of another database, or of a backup: what comes next has lower positions.
-                log.warning("events.positions_fell", position=self.position, head=head)
+                log.warning("events.positions_fell", position=known, head=head)
                 self.position = head
             for event in events:
                 if event.position > self.position:  # the bus may have brought it meanwhile

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.client import Connection, connect
+from gateway.events.queries import log as event_log
 from gateway.protocol import EventPublished, TopicUnwatch, TopicUnwatched, TopicWatch
 from gateway.protocol.events import MAX_WATCHED_TOPICS
 from tests.acceptance.sockets.test_sdk import Gate
@@ -123,6 +124,46 @@ async def test_events_arrive_while_redis_is_away(
 
     for client in clients:
         assert (await heard(client)).event.id == event_id
+
+
+async def test_an_event_that_comes_while_others_are_read_is_delivered_once(
+    empty_desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read is older than what the bus has brought meanwhile."""
+    stream = (await empty_desk.start_node(sweep_s=0.05)).node.event_stream
+    oksana = await empty_desk.client(OKSANA)
+    after, ids = event_log.after, list[int]()
+
+    async def slowly(conn: Any, position: int, *, limit: int) -> Any:
+        found = await after(conn, position, limit=limit)
+        if not ids:
+            ids.append(await publish_at(empty_desk, users=[OKSANA]))
+            await eventually(lambda: stream.position == position + 1)
+        return found
+
+    monkeypatch.setattr(event_log, "after", slowly)
+    assert (await heard(oksana)).event.id in ids
+    last = await publish_at(empty_desk, users=[OKSANA])
+
+    assert (await heard(oksana)).event.id == last
+    assert (stream.delivered, stream.position) == (2, 2)
+
+
+async def test_a_database_that_comes_back_older_is_followed(small_desk: Desk) -> None:
+    """As from a backup: positions begin again below those that were delivered."""
+    oksana = await small_desk.client(OKSANA)
+    await heard_from(small_desk, oksana)
+    await small_desk.sql("DELETE FROM realtime.events")
+    await small_desk.sql("UPDATE realtime.event_head SET position = 0")
+    await eventually(lambda: small_desk.nodes[0].node.event_stream.position == 0)
+
+    await heard_from(small_desk, oksana)
+
+
+async def heard_from(desk: Desk, client: Connection) -> None:
+    """Publish an event to this client, and wait for it."""
+    event_id = await publish_at(desk, users=[OKSANA])
+    assert (await heard(client)).event.id == event_id
 
 
 # --- who may watch -----------------------------------------------------------------------------
