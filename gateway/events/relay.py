@@ -51,6 +51,8 @@ class Relay:
         self._publish = publish
         self._poll_s = poll_s
         self._rung = asyncio.Event()
+        self._had_due = True
+        """Something was due at the last look: only then there is something to count."""
         self.relayed = 0
         """Events that this node has relayed."""
         self.backlog = OutboxBacklog(0, 0.0)
@@ -78,18 +80,25 @@ class Relay:
         """Count what waits until cancelled."""
         while True:
             try:
-                async with self._connect() as conn:
-                    self.backlog = await outbox.backlog(conn, limit=COUNTED)
+                await self._count()
             except Exception as error:  # noqa: BLE001 - counted in a moment
                 log.warning("events.not_watched", error=type(error).__name__)
             await asyncio.sleep(every_s)
+
+    async def _count(self) -> None:
+        if not self._had_due:
+            self.backlog = OutboxBacklog(0, 0.0)
+            return
+        async with self._connect() as conn:
+            self.backlog = await outbox.backlog(conn, limit=COUNTED)
 
     async def _relay_all(self) -> None:
         """Relay until nothing is due, or another node does."""
         if not self._rung.is_set():
             async with self._connect() as conn:
-                if not await outbox.has_due(conn):
-                    return
+                self._had_due = await outbox.has_due(conn)
+            if not self._had_due:
+                return
         self._rung.clear()
         while len(await self.round()) == ROUND:
             pass

@@ -170,6 +170,21 @@ async def test_what_was_put_off_comes_at_its_time_and_in_the_order_of_times(jobs
     assert all(row["relayed_at"] > row["created_at"] for row in rows)
 
 
+async def test_what_waits_is_counted_while_something_is_due(jobs: Jobs) -> None:
+    """Also by a relay that cannot work; a relay with nothing to do asks for one thing alone."""
+    relay = relay_of(jobs, poll_s=0.01)
+    async with jobs.connect() as conn, conn.transaction():
+        await conn.fetchval("SELECT position FROM realtime.event_head FOR UPDATE")
+        await publish_some(jobs)
+        running = [asyncio.create_task(loop) for loop in (relay.run(), relay.watch(every_s=0.01))]
+        await eventually(lambda: relay.backlog.waiting == 12)
+        assert relay.backlog.oldest_s > 0
+
+    await eventually(lambda: relay.backlog.waiting == 0 and relay.relayed == 12)
+    for task in running:
+        task.cancel()
+
+
 async def crm_works(conn: Any, seed: int, committed: list[int], keys: Counter[str]) -> None:
     """Publish in transactions, some of which end in a rollback, fail, or repeat a key."""
     dice = random.Random(seed)
