@@ -14,6 +14,7 @@ import pytest
 import gateway.app
 from gateway.context import Services
 from gateway.crm import ContractWatch
+from gateway.events.relay import Relay
 from gateway.files import Files, Limits
 from gateway.jobs import Queue, Upkeep, Worker
 from gateway.people import words
@@ -29,6 +30,8 @@ LOOPS: dict[str, Callable[[Services], Coroutine[Any, Any, None]]] = {
     "callbacks": lambda services: missed.run(services, every_s=EVERY_S),
     "jobs.upkeep": lambda services: upkeep_of(services).run(every_s=EVERY_S),
     "employee_words": words.follow,
+    "events.relay": lambda services: relay_of(services).run(),
+    "events.backlog": lambda services: relay_of(services).watch(every_s=EVERY_S),
     "contract": lambda services: watch_of(services).run(every_s=EVERY_S),
 }
 
@@ -36,6 +39,10 @@ LOOPS: dict[str, Callable[[Services], Coroutine[Any, Any, None]]] = {
 def upkeep_of(services: Services) -> Upkeep:
     worker = Worker(services.connection, services.doorbell, kinds=[], queues=[Queue("any", 1.0)])
     return Upkeep(services.connection, worker)
+
+
+def relay_of(services: Services) -> Relay:
+    return Relay(services.connection, services.publish, poll_s=EVERY_S)
 
 
 class Lender:

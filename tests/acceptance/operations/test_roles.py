@@ -151,7 +151,10 @@ async def test_each_role_starts_only_what_it_needs(empty_desk: Desk) -> None:
     assert "jobs.upkeep" not in tasks_of(sockets)
     everywhere = {"standing", "contract"}
     assert tasks_of(ingest) == {"on_call", "callbacks.news", *everywhere}
-    assert tasks_of(background) == {"jobs.upkeep", "callbacks", *everywhere}
+    assert tasks_of(background) == {
+        "jobs.upkeep", "callbacks", "events.relay", "events.backlog", *everywhere,
+    }  # fmt: skip
+    assert "events" in tasks_of(sockets)
     names = {task.get_name() for task in asyncio.all_tasks()}
     assert "ingest.batches" in names
     running = [task.get_name() for task in asyncio.all_tasks()]
