@@ -20,7 +20,14 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 from gateway import job_kinds, rest, topics
-from gateway.auth import IdentityCache, KeysUnusable, Tokens, accepted_secrets, open_tokens
+from gateway.auth import (
+    IdentityCache,
+    KeysUnusable,
+    ServiceAccounts,
+    Tokens,
+    accepted_secrets,
+    open_tokens,
+)
 from gateway.auth.oidc import SignIn, open_sign_in
 from gateway.bus import RedisBus, RedisConfig
 from gateway.chat.message_store import BatchedMessageStore
@@ -89,6 +96,10 @@ class Gateway:
     @property
     def identities(self) -> IdentityCache:
         return self.node.identities
+
+    @property
+    def service_accounts(self) -> ServiceAccounts:
+        return self.node.service_accounts
 
     @property
     def bus_healthy(self) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Container, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -128,6 +128,35 @@ class Services:
                 with contextlib.suppress(*AWAY_ERRORS):
                     await self.pool.release(conn, timeout=ACQUIRE_S)
 
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Run a transaction; publish what it announced after the commit.
+
+        So nobody receives an event of a row that they cannot read yet. The sweep heals a crash
+        between the two. Two nodes may publish change 8 before 7: listeners order by change.
+        """
+        async with self.connection() as conn:
+            tx = Transaction(conn)
+            async with conn.transaction():
+                yield tx
+            self._publish_done(tx)
+
+    @asynccontextmanager
+    async def statement(self) -> AsyncIterator[Transaction]:
+        """Run ONE statement, a transaction of its own; publish what it announced.
+
+        Without BEGIN and COMMIT a send takes one round trip instead of three.
+        """
+        async with self.connection() as conn:
+            tx = Transaction(conn)
+            yield tx
+            self._publish_done(tx)
+
+    def _publish_done(self, tx: Transaction) -> None:
+        if tx.announcements:
+            self.publish(tx.announcements)
+        self.doorbell.ring(tx.due_s)
+
     def admit(self, cost: str) -> None:
         """Let a command of this cost in; Overloaded when too much waits for the database."""
         if retry_s := self.shedder.retry_after_s(cost):
@@ -195,34 +224,13 @@ class Context:
         finally:
             places.give_back()
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Transaction]:
-        """Run a transaction; publish what it announced after the commit.
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """Run a transaction; publish what it announced after the commit."""
+        return self.services.transaction()
 
-        So nobody receives an event of a row that they cannot read yet. The sweep heals a crash
-        between the two. Two nodes may publish change 8 before 7: listeners order by change.
-        """
-        async with self.services.connection() as conn:
-            tx = Transaction(conn)
-            async with conn.transaction():
-                yield tx
-            self._publish(tx)
-
-    @asynccontextmanager
-    async def statement(self) -> AsyncIterator[Transaction]:
-        """Run ONE statement, a transaction of its own; publish what it announced.
-
-        Without BEGIN and COMMIT a send takes one round trip instead of three.
-        """
-        async with self.services.connection() as conn:
-            tx = Transaction(conn)
-            yield tx
-            self._publish(tx)
-
-    def _publish(self, tx: Transaction) -> None:
-        if tx.announcements:
-            self.services.publish(tx.announcements)
-        self.services.doorbell.ring(tx.due_s)
+    def statement(self) -> AbstractAsyncContextManager[Transaction]:
+        """Run ONE statement, a transaction of its own; publish what it announced."""
+        return self.services.statement()
 
     def publish(self, topic: str, event: Any, *, by: int = 0) -> None:
         """Publish an event that is not stored on this topic."""

@@ -182,7 +182,7 @@ class Settings(FileSettings, TokenSettings, OidcSettings, EventSettings):
     429. Raise it when many employees share one address."""
     connections_per_user: int = Field(default=20, ge=1)
     """Open connections of one user over all nodes; more are refused and closed with 4406. Raise it
-    for service accounts."""
+    for employees who are bots."""
     replaced_kinds: DeviceKinds = ("softphone",)
     """Kinds of device of which a user has only one connection, the newest, separated by commas. An
     older connection of the same device is always replaced. Change it, for example, to allow two

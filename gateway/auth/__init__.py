@@ -1,7 +1,8 @@
-"""Authentication: tokens, and the employee that a token names.
+"""Authentication: tokens, and the employee that a token names; keys of service accounts.
 
 claims = await tokens.authenticate(token)
 identity = await identities.identify(claims)
+account = await service_accounts.authenticate(key)
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from gateway.auth.identity_cache import IdentityCache, admit, identify
 from gateway.auth.keys import KeysUnusable
 from gateway.auth.opened import accepted_secrets, make_tokens, open_tokens
 from gateway.auth.queries.employees import EmployeeRecord
+from gateway.auth.service_accounts import ServiceAccount, ServiceAccounts
 from gateway.auth.tokens import Claims, Tokens
 
 __all__ = [
@@ -20,6 +22,8 @@ __all__ = [
     "Identity",
     "IdentityCache",
     "KeysUnusable",
+    "ServiceAccount",
+    "ServiceAccounts",
     "Tokens",
     "accepted_secrets",
     "admit",

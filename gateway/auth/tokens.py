@@ -16,7 +16,8 @@ import jwt
 
 from gateway.auth import subjects
 from gateway.auth.keys import PUBLIC_KEY_ALGORITHMS, Key, candidates, secret_keys
-from gateway.errors import TokenExpired, TokenInvalid, TokenMissing
+from gateway.auth.service_keys import is_service_key
+from gateway.errors import ServiceKeyRefused, TokenExpired, TokenInvalid, TokenMissing
 
 MAX_TOKEN = 8_192
 MAX_TOKEN_ID = 256
@@ -112,7 +113,10 @@ class Tokens:
         return (*self._secrets, *self.public_keys, *provided)
 
     def verify(self, token: str | None) -> Claims:
-        """Return a token's claims; TokenMissing, TokenExpired or TokenInvalid otherwise."""
+        """Return a token's claims; TokenMissing, TokenExpired or TokenInvalid otherwise.
+
+        ServiceKeyRefused for what is no employee's token at all.
+        """
         try:
             return self._verify(token)
         except KeyUnknown:
@@ -134,6 +138,8 @@ class Tokens:
     def _verify(self, token: str | None) -> Claims:
         if not token:
             raise TokenMissing
+        if is_service_key(token):
+            raise ServiceKeyRefused
         if len(token) > MAX_TOKEN:
             raise TokenInvalid
         try:

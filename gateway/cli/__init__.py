@@ -303,6 +303,70 @@ def jobs_discard(ids: DeadIds = None, kind: DeadKind = None) -> None:
     jobs.discard(ids or [], kind=kind)
 
 
+service_app = typer.Typer(
+    help="Make and revoke service accounts: keys with which programs call REST.\n\n"
+    "They are stored in GATEWAY_DATABASE_URL, or in the database of the `gateway dev` that runs "
+    "on this machine. Each change is noted in the audit.",
+    no_args_is_help=True,
+)
+app.add_typer(service_app, name="service")
+
+ServiceName = Annotated[str, typer.Argument(help="Name of the account.")]
+Expires = Annotated[
+    str | None,
+    typer.Option(help="Time until the key expires, such as 90d. Default: it does not expire."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@service_app.command(name="add")
+def service_add(
+    name: ServiceName,
+    scope: Annotated[
+        list[str] | None, typer.Option(help="What the account may do; several are possible.")
+    ] = None,
+    rate: Annotated[
+        float,
+        typer.Option(min=0.01, max=100_000, help="Requests per second that each worker takes."),
+    ] = 50.0,
+    expires: Expires = None,
+    json: AsJson = False,
+) -> None:
+    """Make an account and print its key, which is shown this once."""
+    from gateway.cli import service
+
+    service.add(name, scope=scope or [], rate=rate, expires=expires, json=json)
+
+
+@service_app.command(name="rotate")
+def service_rotate(name: ServiceName, expires: Expires = None, json: AsJson = False) -> None:
+    """Print another key of an account; those before stay valid until you revoke them."""
+    from gateway.cli import service
+
+    service.rotate(name, expires=expires, json=json)
+
+
+@service_app.command(name="list")
+def service_list(json: AsJson = False) -> None:
+    """Print all accounts and their keys, but not what is secret of them."""
+    from gateway.cli import service
+
+    service.list_keys(json=json)
+
+
+@service_app.command(name="revoke")
+def service_revoke(
+    name: ServiceName,
+    key: Annotated[
+        str | None, typer.Option(help="Only this key, by its id: the part after gw_.")
+    ] = None,
+) -> None:
+    """Refuse an account's keys from now on: every worker knows it within a second."""
+    from gateway.cli import service
+
+    service.revoke(name, key=key)
+
+
 def main() -> None:
     """Run the command line; a wrong setting is reported in one line, without a traceback."""
     try:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
-import asyncpg
 import orjson
 import typer
 
-from gateway import db, dead_jobs
-from gateway.cli.state import require_running
+from gateway import dead_jobs
+from gateway.cli.database import print_table, run
 from gateway.db import Conn
 from gateway.jobs.queries import dead, upkeep
-from gateway.settings import Settings
 
 PAGE = 500
 
@@ -40,24 +37,7 @@ def discard(ids: list[int], *, kind: str | None) -> None:
 
 
 def _run(work: Callable[[Conn], Awaitable[None]]) -> None:
-    settings = Settings()
-    url = settings.database_url
-    if not url:
-        unset = "GATEWAY_DATABASE_URL is"
-        url = str(require_running(settings.state_dir, "database", unset=unset)["database_url"])
-    try:
-        asyncio.run(_with_connection(url, work))
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-        typer.echo(f"The database refused: {error}", err=True)
-        raise typer.Exit(1) from None
-
-
-async def _with_connection(url: str, work: Callable[[Conn], Awaitable[None]]) -> None:
-    conn = await db.connect(url, application_name="gateway jobs")
-    try:
-        await work(conn)
-    finally:
-        await conn.close()
+    run(work, name="gateway jobs")
 
 
 async def _list(conn: Conn) -> None:
@@ -66,7 +46,7 @@ async def _list(conn: Conn) -> None:
         (one.queue, one.kind, str(one.due), str(one.in_work), str(one.later), _age(one.oldest_s))
         for one in await upkeep.by_kind(conn)
     ]
-    _print(rows)
+    print_table(rows)
 
 
 def _age(seconds: float | None) -> str:
@@ -87,7 +67,7 @@ async def _dead(conn: Conn, kind: str | None, limit: int) -> None:
         )
         for one in await dead.page(conn, kind=kind, limit=limit)
     ]
-    _print(rows)
+    print_table(rows)
 
 
 async def _end(
@@ -120,11 +100,3 @@ async def _ids_of(conn: Conn, kind: str) -> list[int]:
     while page := await dead.page(conn, kind=kind, before=found[-1] if found else None, limit=PAGE):
         found += [one.id for one in page]
     return found
-
-
-def _print(rows: Sequence[tuple[str, ...]]) -> None:
-    """Print columns as wide as they need to be."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        typer.echo("  ".join(cells).rstrip())

@@ -111,6 +111,14 @@ from gateway.errors.requests import (
     UnknownCommand,
     VersionUnsupported,
 )
+from gateway.errors.services import (
+    ScopeMissing,
+    ServiceKeyExpired,
+    ServiceKeyInvalid,
+    ServiceKeyRefused,
+    ServiceKeyRequired,
+    ServiceKeyRevoked,
+)
 from gateway.errors.sign_in import (
     IdTokenInvalid,
     ProviderRefused,
@@ -182,8 +190,14 @@ __all__ = [
     "ReviewState",
     "ScheduledNotFound",
     "ScheduledSent",
+    "ScopeMissing",
     "ScorecardNotFound",
     "ScorecardOutdated",
+    "ServiceKeyExpired",
+    "ServiceKeyInvalid",
+    "ServiceKeyRefused",
+    "ServiceKeyRequired",
+    "ServiceKeyRevoked",
     "SignInNeeded",
     "SignInNotBegun",
     "SignatureInvalid",

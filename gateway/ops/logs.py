@@ -19,6 +19,8 @@ from typing import Any
 import orjson
 import structlog
 
+from gateway.ops.redaction import redact_fields
+
 OURS = ("gateway", "ingest", "presence")
 """Packages that log at the level asked for. Libraries log warnings and errors only: at level info
 they write several lines for each request and connection."""
@@ -99,7 +101,13 @@ def configure(*, level: str, json: bool) -> None:
         )
     )
     structlog.configure(
-        processors=[*shared, structlog.processors.format_exc_info, _shortened, renderer],
+        processors=[
+            *shared,
+            structlog.processors.format_exc_info,
+            redact_fields,
+            _shortened,
+            renderer,
+        ],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=_NamedLogger,
         cache_logger_on_first_use=True,
@@ -112,6 +120,7 @@ def configure(*, level: str, json: bool) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
+                redact_fields,
                 _shortened,
                 renderer,
             ],

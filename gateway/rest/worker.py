@@ -6,7 +6,7 @@ from typing import Protocol
 
 from fastapi import Request
 
-from gateway.auth import IdentityCache, Tokens
+from gateway.auth import IdentityCache, ServiceAccounts, Tokens
 from gateway.auth.oidc import SignIn
 from gateway.context import Services
 from gateway.crm import ContractWatch
@@ -25,6 +25,8 @@ class GatewayParts(Protocol):
     def tokens(self) -> Tokens: ...
     @property
     def identities(self) -> IdentityCache: ...
+    @property
+    def service_accounts(self) -> ServiceAccounts: ...
     @property
     def pipeline(self) -> Pipeline: ...
     @property

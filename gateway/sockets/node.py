@@ -14,7 +14,7 @@ import structlog
 from redis.asyncio import Redis
 
 from gateway import topics
-from gateway.auth import IdentityCache, Tokens
+from gateway.auth import IdentityCache, ServiceAccounts, Tokens
 from gateway.batch_loader import BatchLoader
 from gateway.chat.stream_reads import StreamReader
 from gateway.context import Services
@@ -87,6 +87,7 @@ class Node:
             per_owner=settings.unsent_bytes, in_all=settings.unsent_total_bytes, why=UNSENT
         )
         self.identities = IdentityCache(services.connection)
+        self.service_accounts = ServiceAccounts(services.connection)
         self.drain = Drain(self.sessions, within_s=settings.drain_s)
         self.hello_reads = HelloReads(services, max_topics=settings.max_topics, spawn=spawn)
         self._build_watches()
@@ -184,6 +185,7 @@ class Node:
             services,
             self.sessions,
             identities=self.identities,
+            service_accounts=self.service_accounts,
             compare=self.reconciler.compare_rights,
             every_s=settings.standing_s,
         )

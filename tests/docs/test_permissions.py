@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 import re
 
-from gateway.auth import permissions
-from tests.docs.pages import ROOT
+from gateway.auth import permissions, scopes
+from tests.docs.pages import OPERATIONS, ROOT
 
 CONTRACT = (ROOT / "docs" / "crm-contract.md").read_text(encoding="utf-8")
 HOME = ROOT / "gateway" / "auth" / "permissions.py"
@@ -32,6 +32,22 @@ def test_every_permission_of_the_module_is_listed() -> None:
     assert set(constants.values()) == set(permissions.ALLOWS)
     assert all(name == value.replace(".", "_").upper() for name, value in constants.items())
     assert permissions.TOPICS.keys() <= permissions.ALLOWS.keys()
+
+
+def test_the_table_of_scopes_is_the_list_in_the_code() -> None:
+    """Each scope of the module, with its text, in its order; none is a permission, too."""
+    table = OPERATIONS.split("| scope | allows |\n|---|---|\n")[1].split("\n\n")[0]
+    rows = re.findall(r"^\| `(.+?)` \| (.+) \|$", table, re.MULTILINE)
+    constants = {
+        name: value
+        for name, value in vars(scopes).items()
+        if name.isupper() and isinstance(value, str)
+    }
+
+    assert rows == list(scopes.ALLOWS.items())
+    assert set(constants.values()) == set(scopes.ALLOWS)
+    assert all(name == value.replace(".", "_").upper() for name, value in constants.items())
+    assert scopes.ALLOWS.keys().isdisjoint(permissions.ALLOWS)
 
 
 def test_a_permission_is_written_in_no_other_module() -> None:

@@ -33,6 +33,8 @@ class News:
     """Ids of tokens."""
     changed: dict[int, list[int] | None]
     """Number of a change → the employees whom it concerns, None: all."""
+    services_version: int
+    """Differs when a service account or a key of one was changed."""
     next: datetime
     """From when to look the next time; some changes then come again."""
 
@@ -43,23 +45,26 @@ async def news_since(conn: Conn, since: datetime | None) -> News:
         """
         -- standing.news_since
         SELECT NULL::text AS token_id, NULL::bigint AS change, NULL::bigint[] AS employee_ids,
-               now() - make_interval(secs => $2) AS next
+               now() - make_interval(secs => $2) AS next,
+               (SELECT sum(a.version)::bigint FROM realtime.service_accounts AS a) AS services
          UNION ALL
-        SELECT r.token_id, NULL, NULL, NULL
+        SELECT r.token_id, NULL, NULL, NULL, NULL
           FROM realtime.revoked_tokens AS r
          WHERE $1::timestamptz IS NULL OR r.revoked_at >= $1
          UNION ALL
-        SELECT NULL, c.id, c.employee_ids, NULL
+        SELECT NULL, c.id, c.employee_ids, NULL, NULL
           FROM realtime.permission_changes AS c
          WHERE c.changed_at >= coalesce($1, now() - make_interval(secs => $2))
         """,
         since,
         OVERLAP_S,
     )
+    own = next(row for row in rows if row["next"] is not None)
     return News(
         {row["token_id"] for row in rows if row["token_id"] is not None},
         {row["change"]: row["employee_ids"] for row in rows if row["change"] is not None},
-        next(row["next"] for row in rows if row["next"] is not None),
+        own["services"] or 0,
+        own["next"],
     )
 
 

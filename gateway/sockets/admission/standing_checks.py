@@ -1,7 +1,8 @@
 """Ends the sessions of dismissed employees and of revoked tokens, within a second or two.
 
-database ─▶ StandingChecks ─▶ sessions, identities. The reconciler compares everything about
-everybody, and less often; this asks who may no longer be connected, and whom the CRM has changed.
+database ─▶ StandingChecks ─▶ sessions, identities, service accounts. The reconciler compares
+everything about everybody, and less often; this asks who may no longer be connected, and whom the
+CRM has changed.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from datetime import datetime
 
 import structlog
 
-from gateway.auth import IdentityCache
+from gateway.auth import IdentityCache, ServiceAccounts
 from gateway.auth.queries import standing
 from gateway.context import Services
 from gateway.db import bigints
@@ -34,12 +35,15 @@ class StandingChecks:
         sessions: Collection[Session],
         *,
         identities: IdentityCache,
+        service_accounts: ServiceAccounts,
         compare: Callable[[Collection[int] | None], Awaitable[None]],
         every_s: float,
     ) -> None:
         self._services = services
         self._sessions = sessions
         self._identities = identities
+        self._service_accounts = service_accounts
+        self._services_version = 0
         self._compare = compare
         self._every_s = every_s
         self._since: datetime | None = None
@@ -87,7 +91,11 @@ class StandingChecks:
         if news.revoked:
             self._identities.forget_tokens(news.revoked)
             self._close_revoked(news.revoked)
+        if news.services_version != self._services_version:
+            self._services_version = news.services_version
+            self._service_accounts.forget()
         await self._apply_changes(news.changed)
+        await self._service_accounts.mark_used()
 
     async def _apply_changes(self, changed: dict[int, list[int] | None]) -> None:
         """Read again whom the CRM has changed; who is not compared now is at the next check."""

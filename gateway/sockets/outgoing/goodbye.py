@@ -34,6 +34,7 @@ def close_after(error: GatewayError) -> CloseCode | None:
         "token.missing": close_codes.TOKEN_REFUSED,
         "token.invalid": close_codes.TOKEN_REFUSED,
         "token.revoked": close_codes.TOKEN_REFUSED,
+        "service_key.refused": close_codes.TOKEN_REFUSED,
         "token.expired": close_codes.TOKEN_EXPIRED,
         "employee.disabled": close_codes.EMPLOYEE_DISABLED,
         "limit.user_connections": close_codes.TOO_MANY_CONNECTIONS,
