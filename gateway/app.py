@@ -31,6 +31,7 @@ from gateway.auth import (
 from gateway.auth.oidc import SignIn, open_sign_in
 from gateway.bus import RedisBus, RedisConfig
 from gateway.chat.message_store import BatchedMessageStore
+from gateway.connections import AllConnections
 from gateway.context import Services
 from gateway.crm import ContractWatch, watched_views
 from gateway.db import Pool, open_pool, pending
@@ -100,6 +101,10 @@ class Gateway:
     @property
     def service_accounts(self) -> ServiceAccounts:
         return self.node.service_accounts
+
+    @property
+    def connections(self) -> AllConnections:
+        return self.node.connections
 
     @property
     def bus_healthy(self) -> bool:

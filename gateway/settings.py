@@ -16,6 +16,7 @@ from typing import Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from gateway.connection_settings import ConnectionSettings
 from gateway.event_settings import EventSettings
 from gateway.file_settings import FileSettings
 from gateway.oidc_settings import OidcSettings
@@ -34,7 +35,7 @@ def default_state_dir() -> Path:
     return Path(home) / "crm-gateway"
 
 
-class Settings(FileSettings, TokenSettings, OidcSettings, EventSettings):
+class Settings(FileSettings, TokenSettings, OidcSettings, EventSettings, ConnectionSettings):
     """What an operator can set."""
 
     model_config = SettingsConfigDict(
@@ -264,7 +265,8 @@ class Settings(FileSettings, TokenSettings, OidcSettings, EventSettings):
     they take part in."""
     standing_s: float = Field(default=1.0, gt=0)
     """Seconds between two checks for deactivated employees and revoked tokens, whose sessions are
-    ended. Raise it to save CPU: 10,000 connected employees cost PostgreSQL about 8 ms each time."""
+    ended, for revoked service accounts, and for what functions of the CRM changed. Raise it to save
+    CPU: 10,000 connected employees cost PostgreSQL about 8 ms each time."""
     presence_lease_s: float = Field(default=15.0, gt=0)
     """Seconds without renewal after which a worker counts as dead and another takes over its
     connections' presence. Use the same value on all nodes."""

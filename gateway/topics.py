@@ -22,8 +22,17 @@ OUTBOX = "outbox"
 EVENTS = "events"
 """Relayed events of the CRM, for nodes with the role `sockets`."""
 
+NEWS = "news"
+"""What was written for every node to read: the CRM's functions, service accounts."""
+
 USER, CONVERSATION, PRESENCE = "user", "conversation", "presence"
 """Kinds of topics that have a number."""
+
+UNANNOUNCED = "conversation.unannounced"
+"""On a conversation's topic, between nodes: it has changes that only the database tells of."""
+
+ANSWERS = "answers"
+"""Kind of the topics on which one node gets other nodes' answers to its questions."""
 
 _USER = "user:"
 _CONVERSATION = "conversation:"
@@ -43,6 +52,10 @@ def user(employee_id: int) -> str:
 def user_of(topic: str) -> int | None:
     """Return whose topic it is; None for a topic of another kind."""
     return int(topic[len(_USER) :]) if topic.startswith(_USER) else None
+
+
+def answers(number: int) -> str:
+    return f"{ANSWERS}:{number}"
 
 
 def conversation(conversation_id: int) -> str:

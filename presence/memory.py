@@ -39,8 +39,15 @@ class MemoryPresence:
     degraded = False
     outdated_fetches = 0
 
-    def __init__(self, *, on_change: OnChange, settings: PresenceSettings | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        on_change: OnChange,
+        settings: PresenceSettings | None = None,
+        node: str = "memory",
+    ) -> None:
         own = settings or PresenceSettings()
+        self._node = node
         self._call_max_s = own.call_max_s
         self._owned = OwnedConnections(own.grace_s)
         self._announcer = Announcer(on_change, own)
@@ -144,6 +151,10 @@ class MemoryPresence:
     async def fetch(self, user_ids: Collection[int]) -> dict[int, PresenceState]:
         """Return the current state of these people."""
         return {one: self._read(one) for one in user_ids}
+
+    async def nodes_of(self, user_id: int) -> set[str]:
+        """Return the name of this node, if this person is connected to it or was a moment ago."""
+        return {self._node} if self._owned.desired(user_id) != "offline" else set()
 
     def merge_remote(self, presences: Iterable[PresenceState]) -> None:
         """Do nothing: there is no other node."""

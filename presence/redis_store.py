@@ -191,6 +191,13 @@ class RedisPresence:
         self.outdated_fetches += bool(ids)
         return self._announcer.last_known(ids)
 
+    async def nodes_of(self, user_id: int) -> set[str]:
+        """Return the names of the nodes to which this person is connected, or was a moment ago."""
+        if self.degraded:
+            raise StoreUnavailable
+        found = await self.link.run("nodes", user_id)
+        return {text_of(incarnation).rpartition(":")[0] for incarnation in found}
+
     def merge_remote(self, presences: Iterable[PresenceState]) -> None:
         """Store what other nodes announced as the last known state."""
         self._announcer.merge(presences)

@@ -75,6 +75,12 @@ class PresenceStore(Protocol):
     async def fetch(self, user_ids: Collection[int]) -> dict[int, PresenceState]:
         """Return each person's state in one round trip; the last known state while degraded."""
 
+    async def nodes_of(self, user_id: int) -> set[str]:
+        """Return the names of the nodes to which this person is connected, or was a moment ago.
+
+        Raises StoreUnavailable: nobody knows then.
+        """
+
     def merge_remote(self, presences: Iterable[PresenceState]) -> None:
         """Store what other nodes announced as the last known state."""
 

@@ -30,6 +30,7 @@ class Delivery:
         self._by_event: dict[tuple[str, str], Handler] = {}
         self._resynced: list[Callable[[], None]] = [self.streams.check_all]
         self.handle_topic(topics.CONVERSATION, self._deliver_conversation_event)
+        self.handle_event(topics.CONVERSATION, topics.UNANNOUNCED, self._read_conversation)
 
     def connect(self, bus: Bus) -> None:
         """Publish to this bus from now on; it was opened with `deliver` and `resynced`."""
@@ -80,6 +81,12 @@ class Delivery:
             self.streams.accept(conversation_id, announcement)
         else:
             self.hub.deliver(announcement)
+
+    def _read_conversation(self, announcement: Announcement) -> None:
+        """Read what nobody announced."""
+        conversation_id = topics.conversation_of(announcement.topic)
+        assert conversation_id is not None
+        self.streams.check(conversation_id)
 
     def _topic_opened(self, topic: str) -> None:
         if (conversation_id := topics.conversation_of(topic)) is not None:

@@ -131,6 +131,16 @@ class Streams:
         if stream.position is not None:
             self._read_soon(conversation_id)
 
+    def check(self, conversation_id: int) -> None:
+        """Read soon what happened here: somebody says that nothing of it was announced."""
+        if conversation_id in self._streams:
+            self._read_soon(conversation_id)
+
+    def position(self, conversation_id: int) -> int | None:
+        """Return the change that was delivered last; None for a stream that is not open here."""
+        stream = self._streams.get(conversation_id)
+        return stream.position if stream is not None else None
+
     def check_all(self) -> None:
         """Compare every position with the database: the bus may have lost something."""
         self._check_all = True

@@ -112,6 +112,8 @@ from gateway.errors.requests import (
     VersionUnsupported,
 )
 from gateway.errors.services import (
+    ConnectionNotFound,
+    ConnectionsUnavailable,
     ScopeMissing,
     ServiceKeyExpired,
     ServiceKeyInvalid,
@@ -141,6 +143,8 @@ __all__ = [
     "CallbackClosed",
     "CallbackNotFound",
     "ClientKeyReused",
+    "ConnectionNotFound",
+    "ConnectionsUnavailable",
     "ContractUnavailable",
     "ConversationClosed",
     "ConversationFull",

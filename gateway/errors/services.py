@@ -1,4 +1,4 @@
-"""Refusals of the keys of service accounts."""
+"""Refusals of the keys of service accounts, and of questions about connections."""
 
 from __future__ import annotations
 
@@ -38,6 +38,21 @@ class ServiceKeyRequired(GatewayError):
 
     code = "service_key.required"
     http_status = 403
+
+
+class ConnectionNotFound(GatewayError):
+    """This employee has no such connection: it has ended, or is somebody else's."""
+
+    code = "connection.not_found"
+    http_status = 404
+
+
+class ConnectionsUnavailable(GatewayError):
+    """Other nodes cannot be asked for their connections now: try again later."""
+
+    code = "connection.unavailable"
+    http_status = 503
+    retry_after = 2.0
 
 
 class ScopeMissing(GatewayError):

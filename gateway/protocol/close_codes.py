@@ -49,6 +49,9 @@ EMPLOYEE_DISABLED = CloseCode(4010, "employee disabled", "The employee is no lon
 REPLACED = CloseCode(
     4011, "replaced", "A newer connection of this device, or of this kind of device, took over."
 )
+DISCONNECTED = CloseCode(
+    4012, "disconnected", "The employee, or a program of the CRM, ended this connection."
+)
 
 TOKEN_EXPIRED = CloseCode(4201, "token expired", "Get a new token, then reconnect.")
 
@@ -62,12 +65,13 @@ TOO_MANY_CONNECTIONS = CloseCode(
 )
 
 DRAIN = CloseCode(4601, "drain", "This node is shutting down; reconnect to another one.")
+RECONNECT = CloseCode(4602, "reconnect", "This client was asked to connect again.")
 
 CATALOGUE = (
     PROTOCOL_ERROR, BINARY_REFUSED, BAD_UTF8, TOO_BIG, INTERNAL,
-    TOKEN_REFUSED, PROTOCOL_ABUSE, EMPLOYEE_DISABLED, REPLACED,
+    TOKEN_REFUSED, PROTOCOL_ABUSE, EMPLOYEE_DISABLED, REPLACED, DISCONNECTED,
     TOKEN_EXPIRED,
     SLOW_CLIENT, TOO_FAST, HELLO_TIMEOUT, OVERLOADED, NO_PONG,
     TOO_MANY_CONNECTIONS,
-    DRAIN,
+    DRAIN, RECONNECT,
 )  # fmt: skip

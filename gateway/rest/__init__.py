@@ -19,8 +19,10 @@ from gateway.limits import KeyedRate
 from gateway.protocol.frame import MAX_INT
 from gateway.rest import (
     audit,
+    by_system,
     call_work,
     callbacks,
+    connections,
     conversations,
     demo,
     drafts,
@@ -166,6 +168,8 @@ def build(settings: Settings, lifespan: Lifespan) -> FastAPI:
     if settings.takes("sockets"):
         app.include_router(messenger.router)
         app.include_router(conversations.router)
+        app.include_router(by_system.router)
+        app.include_router(connections.router)
         app.include_router(receipts.router)
         app.include_router(messages.router)
         app.include_router(search.router)

@@ -8,6 +8,7 @@ from fastapi import Request
 
 from gateway.auth import IdentityCache, ServiceAccounts, Tokens
 from gateway.auth.oidc import SignIn
+from gateway.connections import AllConnections
 from gateway.context import Services
 from gateway.crm import ContractWatch
 from gateway.settings import Settings
@@ -27,6 +28,8 @@ class GatewayParts(Protocol):
     def identities(self) -> IdentityCache: ...
     @property
     def service_accounts(self) -> ServiceAccounts: ...
+    @property
+    def connections(self) -> AllConnections: ...
     @property
     def pipeline(self) -> Pipeline: ...
     @property

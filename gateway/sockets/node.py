@@ -28,6 +28,7 @@ from gateway.ops.tasks import Tasks
 from gateway.people import presences, words
 from gateway.settings import Settings
 from gateway.sockets.admission.admission import Admission
+from gateway.sockets.admission.connections import Connections
 from gateway.sockets.admission.devices import Devices
 from gateway.sockets.admission.disconnect_queue import DisconnectQueue
 from gateway.sockets.admission.drain import Drain
@@ -43,6 +44,7 @@ from gateway.sockets.session.session import NodeParts, Session
 from gateway.sockets.session.timing_wheel import TimingWheel
 from gateway.sockets.subscriptions.after_delivery import AfterDelivery
 from gateway.sockets.subscriptions.joining import Joining
+from gateway.sockets.subscriptions.membership_news import MembershipNews
 from gateway.sockets.subscriptions.memberships import Memberships
 from gateway.sockets.watch.calls import CallReconciler
 from gateway.sockets.watch.event_stream import EventStream
@@ -157,13 +159,15 @@ class Node:
             agent_shown=self.queue_watches.agents_shown,
             node=NodeInfo(settings.node, settings.ping_s, services.files),
         )
-        AfterDelivery(
+        after = AfterDelivery(
             services,
             delivery,
             unread=self.unread,
             memberships=self.memberships,
             spawn=self.spawn,
-        ).register()
+        )
+        after.register()
+        self.membership_news = MembershipNews(services, delivery, after)
 
     def _build_admission(self) -> None:
         settings, services, delivery = self.settings, self.services, self.delivery
@@ -187,8 +191,10 @@ class Node:
             identities=self.identities,
             service_accounts=self.service_accounts,
             compare=self.reconciler.compare_rights,
+            apply_memberships=self.membership_news.apply,
             every_s=settings.standing_s,
         )
+        delivery.handle_topic(topics.NEWS, lambda _announcement: self.standing_checks.ring())
         delivery.on_resync(self.reconciler.check_all)
         delivery.on_resync(self.limits.connections.report_again)
         self.devices = Devices(
@@ -198,6 +204,13 @@ class Node:
             wall_clock=time.time,
         )
         self.devices.register()
+        self.connections = Connections(
+            delivery,
+            services.presence,
+            node=settings.node,
+            shows_addresses=settings.connection_addresses,
+        )
+        self.connections.register()
         self.admission = Admission(
             settings,
             self.tokens,
@@ -218,6 +231,7 @@ class Node:
         self.wheel.start()
         stack.callback(self.wheel.stop)
         self.spawn(self.standing_checks.run(), name="standing")  # HTTP is served by every role
+        await self.delivery.bus.subscribe([topics.NEWS])
         if not serves:
             return
         await self.event_stream.start()
@@ -234,9 +248,10 @@ class Node:
 
     # --- sessions --------------------------------------------------------------------------
 
-    def session_started(self, session: Session, address: str) -> None:
+    def session_started(self, session: Session, address: str, user_agent: str | None) -> None:
         """Count a new session, and expect its hello."""
         self.admission.connected(address)
+        self.connections.opened(session, address, user_agent)
         self.sessions.add(session)
         self.metrics.opened += 1
         session.expect_hello(self.settings.hello_s)
@@ -245,6 +260,7 @@ class Node:
         """Remove a session that has ended from all tables, topics and watches."""
         self.sessions.discard(session)
         self.admission.no_longer_counted(session)
+        self.connections.closed(session)
         self.metrics.frames_in += session.frames_in
         user_id, hub = session.user_id, self.delivery.hub
         hub.leave_all(session)

@@ -39,7 +39,7 @@ async def opened_store(
 ) -> AsyncIterator[StoreUnderTest]:
     recorder = ChangeRecorder()
     if kind == "memory":
-        memory = MemoryPresence(on_change=recorder, settings=settings)
+        memory = MemoryPresence(on_change=recorder, settings=settings, node="a")
         await memory.open()
         yield StoreUnderTest(memory, recorder)
         await memory.close()

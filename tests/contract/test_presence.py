@@ -283,3 +283,20 @@ async def test_calls_are_corrected_by_what_the_database_says(world: StoreUnderTe
     seen = await world.store.fetch([ANNA, BORIS, 3])
     assert [seen[one].status for one in (ANNA, BORIS, 3)] == ["online", "on_call", "on_call"]
     assert world.recorder.of(ANNA) == ["online", "on_call", "online"]
+
+
+async def test_the_nodes_of_somebody_are_those_they_are_connected_to(world: StoreUnderTest) -> None:
+    """Also while they are invisible, and for the grace; not afterwards, and not of others."""
+    await world.store.arrive(ANNA, "web")
+    await world.store.choose(ANNA, "offline", None)
+    assert await world.store.nodes_of(ANNA) == {"a"}
+    assert await world.store.nodes_of(NOBODY) == set()
+
+    await world.store.leave(ANNA, "web")
+    assert await world.store.nodes_of(ANNA) == {"a"}
+    await world.pass_grace()
+
+    async def gone() -> bool:
+        return await world.store.nodes_of(ANNA) == set()
+
+    await eventually(gone)

@@ -324,3 +324,18 @@ async def _cost_of_renewals(redis: Redis) -> dict[str, float]:
     others = ("info", "config", "hello", "client")
     ours = {name: count for name, count in calls.items() if not name.startswith(others)}
     return {name: count / ours["evalsha"] for name, count in ours.items()}
+
+
+async def test_the_nodes_of_somebody_are_all_that_live(nodes: Nodes) -> None:
+    """Asked on any of them; a node that died is none as soon as nobody counts it any more."""
+    first, second = await nodes.open("a"), await nodes.open("b:1", settings=FAST)
+    await first.arrive(1, "web")
+    await second.arrive(1, "phone")
+    assert await first.nodes_of(1) == await second.nodes_of(1) == {"a", "b:1"}
+
+    await abandon(second)
+
+    async def alone() -> bool:
+        return await first.nodes_of(1) == {"a"}
+
+    await eventually(alone)

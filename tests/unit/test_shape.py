@@ -17,8 +17,6 @@ LONGEST = 400
 LONG = {
     # Its cases share one fake Asterisk and the connector's start.
     "tests/integration/test_ami_connector.py",
-    # One table of cases, and how each is prepared.
-    "tests/integration/test_send_parity.py",
 }
 """Files that may have more lines, and why."""
 
@@ -30,6 +28,7 @@ SINGLE_SUBCLASS = {
     "gateway/file_settings.py FileSettings",
     "gateway/oidc_settings.py OidcSettings",
     "gateway/token_settings.py TokenSettings",
+    "gateway/connection_settings.py ConnectionSettings",
     # Starts servers of its own; BorrowedServers uses those that a test session already has.
     "tests/faults/servers.py Servers",
 }

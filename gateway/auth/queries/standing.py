@@ -9,6 +9,9 @@ from gateway.db import Conn
 
 OVERLAP_S = 60
 """A row is dated when its transaction began, and may be committed later."""
+MEMBERSHIPS_S = 10
+"""The same for who joined and left: what is committed later, the reconciler finds."""
+MAX_MEMBERSHIPS = 1_000
 
 
 async def inactive(conn: Conn, employee_ids: str) -> set[int]:
@@ -26,6 +29,18 @@ async def inactive(conn: Conn, employee_ids: str) -> set[int]:
 
 
 @dataclass(frozen=True, slots=True)
+class MembershipChange:
+    """Employees who were added to a conversation, or removed, by a function in SQL."""
+
+    id: int
+    conversation_id: int
+    change: int
+    """The conversation's last change when that was done."""
+    joined: list[int]
+    removed: list[int]
+
+
+@dataclass(frozen=True, slots=True)
 class News:
     """What was revoked and what the CRM said to have changed."""
 
@@ -33,6 +48,8 @@ class News:
     """Ids of tokens."""
     changed: dict[int, list[int] | None]
     """Number of a change → the employees whom it concerns, None: all."""
+    memberships: list[MembershipChange]
+    """In the order in which they were made; some come again, also those that were applied."""
     services_version: int
     """Differs when a service account or a key of one was changed."""
     next: datetime
@@ -46,23 +63,49 @@ async def news_since(conn: Conn, since: datetime | None) -> News:
         -- standing.news_since
         SELECT NULL::text AS token_id, NULL::bigint AS change, NULL::bigint[] AS employee_ids,
                now() - make_interval(secs => $2) AS next,
-               (SELECT sum(a.version)::bigint FROM realtime.service_accounts AS a) AS services
+               (SELECT sum(a.version)::bigint FROM realtime.service_accounts AS a) AS services,
+               NULL::bigint AS membership, NULL::bigint AS conversation_id,
+               NULL::bigint[] AS removed
          UNION ALL
-        SELECT r.token_id, NULL, NULL, NULL, NULL
+        SELECT r.token_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL
           FROM realtime.revoked_tokens AS r
          WHERE $1::timestamptz IS NULL OR r.revoked_at >= $1
          UNION ALL
-        SELECT NULL, c.id, c.employee_ids, NULL, NULL
+        SELECT NULL, c.id, c.employee_ids, NULL, NULL, NULL, NULL, NULL
           FROM realtime.permission_changes AS c
          WHERE c.changed_at >= coalesce($1, now() - make_interval(secs => $2))
+         UNION ALL
+        (SELECT NULL, m.change, m.joined, NULL, NULL, m.id, m.conversation_id, m.removed
+           FROM realtime.membership_changes AS m
+          WHERE m.changed_at >= now() - make_interval(secs => $3)
+          ORDER BY m.changed_at DESC
+          LIMIT $4)
         """,
         since,
         OVERLAP_S,
+        MEMBERSHIPS_S,
+        MAX_MEMBERSHIPS,
     )
+    memberships = [
+        MembershipChange(
+            row["membership"],
+            row["conversation_id"],
+            row["change"],
+            row["employee_ids"],
+            row["removed"],
+        )
+        for row in rows
+        if row["membership"] is not None
+    ]
     own = next(row for row in rows if row["next"] is not None)
     return News(
         {row["token_id"] for row in rows if row["token_id"] is not None},
-        {row["change"]: row["employee_ids"] for row in rows if row["change"] is not None},
+        {
+            row["change"]: row["employee_ids"]
+            for row in rows
+            if row["change"] is not None and row["membership"] is None
+        },
+        sorted(memberships, key=lambda one: one.id),
         own["services"] or 0,
         own["next"],
     )
@@ -104,6 +147,8 @@ async def forget(conn: Conn) -> None:
         -- standing.forget
           WITH expired AS (
                DELETE FROM realtime.revoked_tokens WHERE expires_at < now() - interval '1 day'
+               ), joined AS (
+               DELETE FROM realtime.membership_changes WHERE changed_at < now() - interval '1 hour'
                )
         DELETE FROM realtime.permission_changes WHERE changed_at < now() - interval '1 hour'
         """

@@ -35,6 +35,8 @@ async def ownerless(conn: Conn, *, after: int, limit: int) -> list[OwnerlessGrou
                               WHERE o.conversation_id = c.id AND o.left_seq IS NULL
                               LIMIT 1) AS active
          WHERE c.kind = 'group' AND c.id > $1
+           AND NOT EXISTS (SELECT FROM realtime.crm_conversations AS k
+                            WHERE k.conversation_id = c.id AND k.managed)
            AND NOT EXISTS (SELECT
                              FROM realtime.conversation_participants AS o
                              JOIN crm.employees AS e ON e.id = o.employee_id AND e.active

@@ -8,13 +8,14 @@ CRM has changed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime
 
 import structlog
 
 from gateway.auth import IdentityCache, ServiceAccounts
 from gateway.auth.queries import standing
+from gateway.auth.queries.standing import MembershipChange
 from gateway.context import Services
 from gateway.db import bigints
 from gateway.protocol import close_codes
@@ -24,6 +25,7 @@ log = structlog.get_logger(__name__)
 
 PEOPLE_AT_ONCE = 5_000
 FORGET_EVERY_S = 3_600.0
+RING_GAP_S = 0.05
 
 
 class StandingChecks:
@@ -37,6 +39,7 @@ class StandingChecks:
         identities: IdentityCache,
         service_accounts: ServiceAccounts,
         compare: Callable[[Collection[int] | None], Awaitable[None]],
+        apply_memberships: Callable[[Sequence[MembershipChange]], Awaitable[bool]],
         every_s: float,
     ) -> None:
         self._services = services
@@ -44,9 +47,12 @@ class StandingChecks:
         self._identities = identities
         self._service_accounts = service_accounts
         self._services_version = 0
+        self._apply_memberships = apply_memberships
+        self._news = asyncio.Event()
         self._compare = compare
         self._every_s = every_s
         self._since: datetime | None = None
+        self._next_at = 0.0
         self._forget_at = 0.0
         self._applied: set[int] = set()
         """Numbers of changes that are read again, as they may have been committed late."""
@@ -55,22 +61,40 @@ class StandingChecks:
         """Read them all the next time: a token was accepted that could not be looked up."""
         self._since = None
 
+    def ring(self) -> None:
+        """Read soon what is new: somebody says that there is something."""
+        self._news.set()
+
     async def run(self) -> None:
         """Check until cancelled; an outage delays."""
         while True:
-            await asyncio.sleep(self._every_s)
+            everybody = await self._wait()
             try:
-                await self._check()
+                await self._check(everybody=everybody)
             except Exception as error:  # noqa: BLE001 - checked again in a moment
                 log.warning("standing.failed", error=type(error).__name__)
                 await asyncio.sleep(1.0)
 
-    async def _check(self) -> None:
+    async def _wait(self) -> bool:
+        """Wait for the next check; return whether it is one of all employees."""
+        now = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout_at(max(self._next_at, now)):
+                await self._news.wait()
+                await asyncio.sleep(RING_GAP_S)  # of many who ring at once, one is enough
+        except TimeoutError:
+            self._next_at = asyncio.get_running_loop().time() + self._every_s
+            return True
+        finally:
+            self._news.clear()
+        return False
+
+    async def _check(self, *, everybody: bool) -> None:
         here: dict[int, list[Session]] = {}
-        for session in self._sessions:
+        for session in self._sessions if everybody else ():
             if session.context is not None:
                 here.setdefault(session.user_id, []).append(session)
-        people = sorted({*here, *self._identities.employee_ids})
+        people = sorted({*here, *self._identities.employee_ids}) if everybody else []
         now = asyncio.get_running_loop().time()
         async with self._services.connection() as conn:
             before = self._since
@@ -95,6 +119,8 @@ class StandingChecks:
             self._services_version = news.services_version
             self._service_accounts.forget()
         await self._apply_changes(news.changed)
+        if not await self._apply_memberships(news.memberships):
+            self.ring()
         await self._service_accounts.mark_used()
 
     async def _apply_changes(self, changed: dict[int, list[int] | None]) -> None:

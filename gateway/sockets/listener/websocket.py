@@ -182,7 +182,8 @@ class SocketProtocol(asyncio.Protocol):
         self._ws = open_protocol(self._ws, self._node.settings.max_frame_bytes)
         self._sender.window_bits = window_bits(self._ws)
         self._session = Session(self._node.parts, self, self._sender, token_of(request.headers))
-        self._node.session_started(self._session, self._address)
+        agents = request.headers.get_all("User-Agent")
+        self._node.session_started(self._session, self._address, agents[0] if agents else None)
 
     def _refuse(self, request: Request) -> Response | None:
         error: GatewayError | None = None

@@ -181,6 +181,8 @@ export const ERRORS = {
   "callback.not_found": {"status": 404, "meaning": "There is no such call-back request."},
   "command.invalid": {"status": 422, "meaning": "A field is missing, unknown, of the wrong type or out of range."},
   "command.unknown": {"status": 404, "meaning": "There is no command of this type."},
+  "connection.not_found": {"status": 404, "meaning": "This employee has no such connection: it has ended, or is somebody else's."},
+  "connection.unavailable": {"status": 503, "meaning": "Other nodes cannot be asked for their connections now: try again later."},
   "contract.unavailable": {"status": 503, "meaning": "A view of the CRM that this needs is missing or wrong: `/readyz` says which, and why."},
   "conversation.closed": {"status": 409, "meaning": "This conversation is closed: it accepts no messages."},
   "conversation.direct": {"status": 409, "meaning": "A direct conversation always has the same two people, and no title."},
@@ -277,6 +279,7 @@ export const CLOSE_CODES = {
   4004: {"reason": "too many errors", "meaning": "Too much malformed input."},
   4010: {"reason": "employee disabled", "meaning": "The employee is no longer active."},
   4011: {"reason": "replaced", "meaning": "A newer connection of this device, or of this kind of device, took over."},
+  4012: {"reason": "disconnected", "meaning": "The employee, or a program of the CRM, ended this connection."},
   4201: {"reason": "token expired", "meaning": "Get a new token, then reconnect."},
   4401: {"reason": "slow client", "meaning": "The client read too slowly; reconnect and resume."},
   4402: {"reason": "too fast", "meaning": "The client kept sending above its limit."},
@@ -285,6 +288,7 @@ export const CLOSE_CODES = {
   4405: {"reason": "no sign of life", "meaning": "Nothing came for 10 s after a ping."},
   4406: {"reason": "too many connections", "meaning": "The employee has too many open connections."},
   4601: {"reason": "drain", "meaning": "This node is shutting down; reconnect to another one."},
+  4602: {"reason": "reconnect", "meaning": "This client was asked to connect again."},
 };
 
 /**

@@ -13,12 +13,13 @@ from fastapi import APIRouter, Depends
 
 from gateway import service_accounts
 from gateway.auth import ServiceAccounts, scopes
-from gateway.auth.service_keys import NewKey, make_key
+from gateway.auth.service_keys import make_key
 from gateway.cli import service as command
 from gateway.client import ConnectionEnded, connect
 from gateway.db import connect as connect_database
 from gateway.rest.callers import Caller, charge, service_or_employee, service_with
 from tests.support.desk import OKSANA, Desk, RunningNode, eventually
+from tests.support.programs import account, code_of, shows
 
 EITHER, SERVICE = "/v1/tests/either", "/v1/tests/service"
 
@@ -48,36 +49,10 @@ async def start(desk: Desk, **settings: Any) -> RunningNode:
     return node
 
 
-async def account(
-    desk: Desk, name: str = "crm", *, rate: float = 1_000.0,
-    of: tuple[str, ...] = (scopes.EVENTS_PUBLISH, scopes.CONNECTIONS_MANAGE),
-) -> NewKey:  # fmt: skip
-    """Make a service account."""
-    conn = await connect_database(desk.database, application_name="test")
-    try:
-        made = await service_accounts.add(conn, name, scopes=of, rate_per_s=rate, expires_at=None)
-    finally:
-        await conn.close()
-    assert made is not None
-    return made
-
-
-def http(desk: Desk, key: str, *, node: int = 0) -> httpx2.AsyncClient:
-    """Return a client that shows this key."""
-    client = desk.http(node=node)
-    client.headers["Authorization"] = f"Bearer {key}"
-    return client
-
-
-def code_of(answer: httpx2.Response) -> tuple[int, str | None]:
-    """Return the status and the code of a refusal."""
-    return answer.status_code, answer.json().get("error", {}).get("code")
-
-
 async def test_a_key_and_a_token_are_told_apart(empty_desk: Desk) -> None:
     """Each where it belongs; elsewhere with a code that says which of the two is wanted."""
     await start(empty_desk)
-    program = http(empty_desk, (await account(empty_desk)).key)
+    program = shows(empty_desk, (await account(empty_desk)).key)
     oksana = empty_desk.http(OKSANA)
 
     assert (await program.post(EITHER)).json() == {"caller": "service:crm"}
@@ -103,7 +78,7 @@ async def test_no_socket_takes_a_key(empty_desk: Desk) -> None:
 async def test_every_employee_route_refuses_a_key(empty_desk: Desk) -> None:
     """Of all that the gateway serves, only what is meant for programs takes one."""
     await start(empty_desk)
-    program = http(empty_desk, (await account(empty_desk, of=tuple(scopes.ALLOWS))).key)
+    program = shows(empty_desk, (await account(empty_desk, of=tuple(scopes.ALLOWS))).key)
     described = (await program.get("/openapi.json")).json()["paths"]
     tried = 0
 
@@ -124,7 +99,7 @@ async def test_a_scope_that_is_missing_is_named(empty_desk: Desk) -> None:
     await start(empty_desk)
     made = await account(empty_desk, of=(scopes.MESSAGES_SEND,))
 
-    answer = await http(empty_desk, made.key).post(EITHER)
+    answer = await shows(empty_desk, made.key).post(EITHER)
 
     assert code_of(answer) == (403, "service_key.scope_missing")
     assert scopes.EVENTS_PUBLISH in answer.json()["error"]["message"]
@@ -149,7 +124,7 @@ async def test_a_wrong_key_is_refused(empty_desk: Desk, wrong: str) -> None:
 async def test_guesses_are_limited_by_address(empty_desk: Desk) -> None:
     """As those of tokens: they count as anonymous, and keys that are valid do not."""
     await start(empty_desk, anonymous_per_s=0.001, anonymous_burst=3)
-    program = http(empty_desk, (await account(empty_desk)).key)
+    program = shows(empty_desk, (await account(empty_desk)).key)
     for _ in range(5):
         assert (await program.post(EITHER)).status_code == 200
         assert (await program.get("/v1/audit")).status_code in {403, 429}
@@ -168,8 +143,8 @@ async def test_a_revoked_key_ends_on_every_node(
     for _ in range(2):
         await start(empty_desk, standing_s=0.05)
     made, other = await account(empty_desk), await account(empty_desk, "erp")
-    clients = [http(empty_desk, made.key, node=node) for node in range(2)]
-    others = [http(empty_desk, other.key, node=node) for node in range(2)]
+    clients = [shows(empty_desk, made.key, node=node) for node in range(2)]
+    others = [shows(empty_desk, other.key, node=node) for node in range(2)]
     assert {(await one.post(EITHER)).status_code for one in clients} == {200}
 
     conn = await connect_database(empty_desk.database, application_name="test")
@@ -189,8 +164,8 @@ async def _is_refused(client: httpx2.AsyncClient) -> bool:
 async def test_who_is_too_fast_is_told_when_to_come_back(empty_desk: Desk) -> None:
     """429 with Retry-After; another account, and an employee, are not concerned."""
     await start(empty_desk)
-    slow = http(empty_desk, (await account(empty_desk, "slow", rate=0.01)).key)
-    other = http(empty_desk, (await account(empty_desk)).key)
+    slow = shows(empty_desk, (await account(empty_desk, "slow", rate=0.01)).key)
+    other = shows(empty_desk, (await account(empty_desk)).key)
 
     assert (await slow.post(EITHER)).status_code == 200
     answer = await slow.post(EITHER)
@@ -205,7 +180,7 @@ async def test_a_request_reads_and_writes_nothing_of_its_own(empty_desk: Desk) -
     """A thousand requests of several accounts: the accounts are read once in five seconds."""
     node = await start(empty_desk)
     clients = [
-        http(empty_desk, (await account(empty_desk, name)).key) for name in ("crm", "erp", "pim")
+        shows(empty_desk, (await account(empty_desk, name)).key) for name in ("crm", "erp", "pim")
     ]
     for _ in range(20):
         answers = await asyncio.gather(*(client.post(EITHER) for client in clients))
@@ -232,7 +207,7 @@ async def test_a_batch_counts_as_what_it_asks_for(empty_desk: Desk) -> None:
 
     charge(Request(), caller, 100)  # type: ignore[arg-type]
 
-    answer = await http(empty_desk, made.key).post(EITHER)
+    answer = await shows(empty_desk, made.key).post(EITHER)
     assert answer.status_code == 429
 
 
@@ -268,7 +243,7 @@ async def test_the_command_line_makes_and_ends_keys(empty_desk: Desk, run: Any) 
     await start(empty_desk, standing_s=0.05)
     first = (await run(command.add, "crm", **GIVEN)).strip()
     second = json.loads(await run(command.rotate, "crm", expires="90d", json=True))
-    programs = [http(empty_desk, key) for key in (first, second["key"])]
+    programs = [shows(empty_desk, key) for key in (first, second["key"])]
     for program in programs:
         assert (await program.post(EITHER)).json() == {"caller": "service:crm"}
 

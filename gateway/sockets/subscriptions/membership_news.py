@@ -1,0 +1,103 @@
+"""Who was added to a conversation or removed from it by a function in SQL: tells their sessions.
+
+standing checks ─▶ MembershipNews ─▶ hub, streams. The function only writes rows. What the
+participants receive comes from the conversation's stream, and what those who joined or left
+receive on their own topic comes from here, as it would from the command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+from gateway import topics
+from gateway.auth.queries.standing import MembershipChange
+from gateway.bus import announce
+from gateway.chat import conversations
+from gateway.chat.queries import members, preferences
+from gateway.context import Services
+from gateway.db import Conn
+from gateway.delivery.delivery import Delivery
+from gateway.protocol import ConversationMineChanged, ParticipantChanged
+from gateway.sockets.subscriptions.after_delivery import AfterDelivery
+
+
+class MembershipNews:
+    """The news of one node."""
+
+    def __init__(self, services: Services, delivery: Delivery, after: AfterDelivery) -> None:
+        self._services = services
+        self._delivery = delivery
+        self._after = after
+        self._applied: set[int] = set()
+        """Changes that are read again, as they may have been committed late."""
+
+    async def apply(self, changes: Sequence[MembershipChange]) -> bool:
+        """Tell of those that are new; False when one has to wait for what comes before it."""
+        self._applied &= {one.id for one in changes}
+        waiting = False
+        for change in changes:
+            if change.id in self._applied:
+                continue
+            if await self._apply(change):
+                self._applied.add(change.id)
+            else:
+                waiting = True
+        return not waiting
+
+    async def _apply(self, change: MembershipChange) -> bool:
+        conversation_id = change.conversation_id
+        self._delivery.streams.check(conversation_id)
+        joined, removed = self._here(change.joined), self._here(change.removed)
+        if self._hear_it_first(conversation_id, change.change, removed):
+            return False
+        if not joined and not removed:
+            return True
+        async with self._services.connection() as conn:
+            events = await members.participant_events(conn, conversation_id, [*joined, *removed])
+            left = {one.participant.employee.id: one for one in events if one.left}
+            # Whoever was added or removed again since then is told of that by its own row.
+            present = [one for one in joined if one not in left]
+            if present:
+                await self._tell_joined(conn, change, present)
+        self._tell_removed(left[one] for one in removed if one in left)
+        return True
+
+    def _here(self, employee_ids: Collection[int]) -> list[int]:
+        """Return those who are connected to this node."""
+        return [one for one in employee_ids if self._delivery.hub.listeners(topics.user(one))]
+
+    def _hear_it_first(self, conversation_id: int, change: int, removed: Collection[int]) -> bool:
+        """Return whether sessions of these people will learn it from the conversation's stream.
+
+        The last that they receive there is who was removed; the removal itself follows on their own
+        topic, which would come too early now.
+        """
+        position = self._delivery.streams.position(conversation_id)
+        if position is None or position >= change:
+            return False
+        topic = topics.conversation(conversation_id)
+        return any(
+            topic in session.topics
+            for employee_id in removed
+            for session in self._delivery.hub.listeners(topics.user(employee_id))
+        )
+
+    async def _tell_joined(
+        self, conn: Conn, change: MembershipChange, employee_ids: Sequence[int]
+    ) -> None:
+        """Send them the conversation; each of their sessions joins it, from this change on."""
+        conversation_id, hub = change.conversation_id, self._delivery.hub
+        topic = topics.conversation(conversation_id)
+        conversation = await conversations.load(conn, employee_ids[0], conversation_id)
+        event = conversations.created_event(conversation, change=change.change)
+        for employee_id in employee_ids:
+            hub.deliver(announce(topics.user(employee_id), event), except_in=topic)
+            mine = await preferences.find(conn, employee_id, conversation_id)
+            if mine is not None and mine.version:  # they were in it before, with others
+                changed = ConversationMineChanged(conversation_id=conversation_id, mine=mine)
+                hub.deliver(announce(topics.user(employee_id), changed))
+
+    def _tell_removed(self, events: Iterable[ParticipantChanged]) -> None:
+        for event in events:
+            topic = topics.user(event.participant.employee.id)
+            self._after.deliver_removal(announce(topic, event, change=event.change))
