@@ -32,7 +32,7 @@ EITHER = WithJsonSchema(
     {
         "anyOf": [
             {"type": "integer", "minimum": 1},
-            {"type": "string", "minLength": 1, "maxLength": 255},
+            {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
         ],
         "description": "The number that the gateway gives, or the CRM's own id.",
     }

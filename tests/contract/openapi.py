@@ -2,7 +2,8 @@
 
 Schemathesis reads /openapi.json of a gateway, by default of one that is started for it, and asks
 every operation what the document allows and what it does not. It has a director's token, so that
-what supervisors see is reached, too. Exit status: 0 when nothing failed.
+what supervisors see is reached, too, and for programs the key of a service account. Exit status: 0
+when nothing failed.
 
 A failure is a fault of the document or of the product. What no JSON Schema can say is listed in
 openapi_checks.py.
@@ -11,6 +12,7 @@ openapi_checks.py.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import subprocess
 import sys
@@ -18,11 +20,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from gateway.auth import Tokens
+from gateway import service_accounts
+from gateway.auth import Tokens, scopes
 from gateway.cli.state import read_secret
+from gateway.db import connect
 from loadtests.own_gateway import own_gateway
 from tests.support.desk import DIRECTOR
 
+OF_PROGRAMS = ("--include-path-regex", "^/v1/(service|connections)")
 ROOT = Path(__file__).parents[2]
 EXAMPLES = 50
 RATES = ("COMMANDS", "READS", "WRITES", "PASSING", "ANONYMOUS")
@@ -36,10 +41,12 @@ PHASES = "examples,coverage,fuzzing"
 def main(arguments: Sequence[str]) -> int:
     """Run Schemathesis; return its exit status."""
     given = _arguments().parse_args(arguments)
-    with _gateway(given.url, given.token) as (url, token):
-        return schemathesis(
-            url, token, examples=given.examples, seed=given.seed, phases=given.phases
-        )
+    with _gateway(given.url, given.token) as (url, token, key):
+        options = {"examples": given.examples, "seed": given.seed, "phases": given.phases}
+        failed = schemathesis(url, token, **options)
+        if key is not None:
+            failed = schemathesis(url, key, **options, more=OF_PROGRAMS) or failed
+        return failed
 
 
 def schemathesis(
@@ -66,15 +73,30 @@ def schemathesis(
 
 
 @contextmanager
-def _gateway(url: str | None, token: str | None) -> Iterator[tuple[str, str]]:
+def _gateway(url: str | None, token: str | None) -> Iterator[tuple[str, str, str | None]]:
+    """Give the URL of a gateway, a token, and the key of a service account of ours."""
     if url is not None:
-        yield url.rstrip("/"), token or ""
+        yield url.rstrip("/"), token or "", None
         return
     with own_gateway(workers=1, settings=UNLIMITED) as gateway:
         secret = read_secret(gateway.directory, "token_secret")
         assert secret is not None
         own = Tokens(secret, "crm-gateway", "crm-gateway").issue(DIRECTOR)
-        yield f"http://127.0.0.1:{gateway.worker_ports[0]}", token or own
+        key = asyncio.run(_service_key(gateway.database_url))
+        yield f"http://127.0.0.1:{gateway.worker_ports[0]}", token or own, key
+
+
+async def _service_key(database_url: str) -> str:
+    """Make a service account that may do everything; return its key."""
+    conn = await connect(database_url, application_name="contract")
+    try:
+        made = await service_accounts.add(
+            conn, "contract", scopes=list(scopes.ALLOWS), rate_per_s=100_000, expires_at=None
+        )
+    finally:
+        await conn.close()
+    assert made is not None
+    return made.key
 
 
 def _arguments() -> argparse.ArgumentParser:
