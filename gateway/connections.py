@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from gateway import audit
+from gateway.audit import Act, Origin
 from gateway.auth import ServiceAccount
 from gateway.auth.queries import employees_batch
-from gateway.chat.queries import audit
 from gateway.context import Services
 from gateway.errors import ConnectionNotFound, ConnectionsUnavailable, EmployeeNotFound
 from gateway.protocol.connections import ConnectionList, ConnectionsClosed, OpenConnection
@@ -78,7 +79,12 @@ async def require_employee(services: Services, employee_id: int) -> None:
 
 
 async def note_close(
-    services: Services, account: ServiceAccount, employee_id: int, closing: ConnectionClosing
+    services: Services,
+    account: ServiceAccount,
+    employee_id: int,
+    closing: ConnectionClosing,
+    *,
+    origin: Origin,
 ) -> None:
     """Note what a program is about to close: what cannot be noted is not done."""
     details = {
@@ -89,4 +95,5 @@ async def note_close(
         "reconnect": closing.reconnect,
     }
     async with services.connection() as conn:
-        await audit.record(conn, "connection.close", actor_id=None, details=details)
+        subject = f"employee:{employee_id}"
+        await audit.record(conn, Act("connection.close", origin, subject=subject, details=details))

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import asyncpg
 
 from gateway import topics
+from gateway.audit import Act, Origin
 from gateway.auth import Identity
 from gateway.bus import Announcement, announce
 from gateway.db import AWAY_ERRORS, Conn, CrmViews, Pool
@@ -27,6 +28,8 @@ TYPING_NOTICE_S = 2.0
 """A person's typing in one conversation is announced at most once in this time."""
 
 Publish = Callable[[Collection[Announcement]], None]
+
+OF_JOB = Origin("job")
 
 ACQUIRE_S = 2.0
 """A command waits this long for a database connection; then it is refused as overloaded."""
@@ -195,6 +198,7 @@ class Context:
     services: Services
     joined_topics: Container[str] = ()
     """Topics this employee's session has joined, membership checked; empty for REST."""
+    origin: Origin = OF_JOB
 
     @property
     def user_id(self) -> int:
@@ -203,6 +207,28 @@ class Context:
     @property
     def presence(self) -> PresenceStore:
         return self.services.presence
+
+    def act(
+        self,
+        act: str,
+        *,
+        conversation_id: int | None = None,
+        seq: int | None = None,
+        subject: str | None = None,
+        **details: Any,
+    ) -> Act:
+        """Return an act of this employee for the audit: `noun.verb`, and its details."""
+        if subject is None and conversation_id is not None:
+            subject = f"conversation:{conversation_id}"
+        return Act(
+            act,
+            self.origin.of_command(),
+            actor_id=self.user_id,
+            conversation_id=conversation_id,
+            seq=seq,
+            subject=subject,
+            details=details,
+        )
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Conn]:

@@ -1,12 +1,12 @@
 """Jobs that failed for good: look at them, order them again, give them up.
 
-rest, cli ─▶ here. Who ordered what again is noted in the audit, in the same transaction.
+rest, cli ─▶ here. Who ordered what again is noted in the audit, by the same statement.
 """
 
 from __future__ import annotations
 
+from gateway.audit import Act, Origin
 from gateway.auth.permissions import JOBS_MANAGE
-from gateway.chat.queries import audit
 from gateway.context import Context
 from gateway.db import Conn
 from gateway.errors import DeadJobNotFound
@@ -26,30 +26,25 @@ async def page(ctx: Context, *, kind: str | None, before: int | None, limit: int
 async def retry(ctx: Context, dead_id: int) -> DeadJobRetried:
     """Order a dead job again."""
     ctx.identity.require(JOBS_MANAGE)
-    async with ctx.transaction() as tx:
-        kind = await retry_in(tx.conn, dead_id, actor_id=ctx.user_id)
+    act = ctx.act("job.retry", subject=f"dead_job:{dead_id}", dead_id=dead_id)
+    async with ctx.statement() as tx:
+        kind = await queries.retry(tx.conn, dead_id, audit=act)
         if kind is None:
             raise DeadJobNotFound
         tx.due_s = 0.0
     return DeadJobRetried(id=dead_id, kind=kind)
 
 
-async def retry_in(conn: Conn, dead_id: int, *, actor_id: int | None) -> str | None:
-    """Order a dead job again in the caller's transaction; return its kind, None if it is gone."""
-    kind = await queries.retry(conn, dead_id)
-    if kind is not None:
-        await _note(conn, "job.retry", dead_id, kind, actor_id)
-    return kind
+async def retry_by_operator(conn: Conn, dead_id: int) -> str | None:
+    """Order a dead job again from the command line; return its kind, None if it is gone."""
+    return await queries.retry(conn, dead_id, audit=_of_operator("job.retry", dead_id))
 
 
-async def discard_in(conn: Conn, dead_id: int, *, actor_id: int | None) -> str | None:
-    """Give a dead job up in the caller's transaction; return its kind, None if it is gone."""
-    kind = await queries.discard(conn, dead_id)
-    if kind is not None:
-        await _note(conn, "job.discard", dead_id, kind, actor_id)
-    return kind
+async def discard_by_operator(conn: Conn, dead_id: int) -> str | None:
+    """Give a dead job up from the command line; return its kind, None if it is gone."""
+    return await queries.discard(conn, dead_id, audit=_of_operator("job.discard", dead_id))
 
 
-async def _note(conn: Conn, act: str, dead_id: int, kind: str, actor_id: int | None) -> None:
-    details = {"dead_id": dead_id, "kind": kind}
-    await audit.record(conn, act, actor_id=actor_id, details=details)
+def _of_operator(act: str, dead_id: int) -> Act:
+    subject = f"dead_job:{dead_id}"
+    return Act(act, Origin("cli"), subject=subject, details={"dead_id": dead_id})

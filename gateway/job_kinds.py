@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from functools import partial
 
+from gateway.audit import months as audit_months
 from gateway.chat import file_sweeper, ownership, retention, schedule_worker
 from gateway.context import Services
 from gateway.events import upkeep as events_upkeep
-from gateway.jobs import JobKind, Queue, Schedule
+from gateway.jobs import Again, Job, JobKind, Outcome, Queue, Schedule
 from gateway.settings import Settings
 
 MESSAGES, UPKEEP = schedule_worker.QUEUE, file_sweeper.QUEUE
@@ -23,6 +24,7 @@ NAMES = (
     schedule_worker.FORGET,
     ownership.GIVE,
     retention.DELETE,
+    audit_months.MAINTAIN,
     file_sweeper.SWEEP,
     file_sweeper.TIDY,
     events_upkeep.FORGET,
@@ -47,6 +49,11 @@ def kinds(services: Services, settings: Settings) -> list[JobKind]:
             partial(ownership.run, services, grace_s=settings.owner_grace_s),
         ),
         JobKind(events_upkeep.FORGET, UPKEEP, partial(events_upkeep.forget, services)),
+        JobKind(
+            audit_months.MAINTAIN,
+            UPKEEP,
+            partial(_maintain_audit, services, months=settings.audit_months),
+        ),
     ]
     if days := settings.message_retention_days:
         found.append(JobKind(retention.DELETE, UPKEEP, partial(retention.run, services, days=days)))
@@ -65,7 +72,13 @@ def schedules(settings: Settings) -> list[Schedule]:
         Schedule(schedule_worker.FORGET, every_s=schedule_worker.FORGET_EVERY_S),
         Schedule(ownership.GIVE, every_s=min(6 * settings.upkeep_s, ownership.MOST_EVERY_S)),
         Schedule(retention.DELETE, every_s=retention.EVERY_S),
+        Schedule(audit_months.MAINTAIN, every_s=audit_months.EVERY_S),
         Schedule(file_sweeper.SWEEP, every_s=settings.file_sweep_s),
         Schedule(file_sweeper.TIDY, every_s=file_sweeper.TIDY_EVERY_S),
         Schedule(events_upkeep.FORGET, every_s=events_upkeep.EVERY_S),
     ]
+
+
+async def _maintain_audit(services: Services, _job: Job, *, months: int) -> Outcome | None:
+    done = await audit_months.run(services.connection, months=months)
+    return None if done else Again(after_s=audit_months.RETRY_S)

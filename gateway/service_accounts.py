@@ -9,9 +9,10 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
+from gateway import audit
+from gateway.audit import Act, Origin
 from gateway.auth.queries import service_accounts as queries
 from gateway.auth.service_keys import NewKey, make_key
-from gateway.chat.queries import audit
 from gateway.db import Conn
 
 
@@ -64,7 +65,8 @@ async def revoke(conn: Conn, name: str, *, key_id: str | None) -> bool:
 
 
 async def _note(conn: Conn, act: str, name: str, **details: Any) -> None:
-    await audit.record(conn, act, actor_id=None, details={"service": name, **details})
+    noted = {"service": name, **details}
+    await audit.record(conn, Act(act, Origin("cli"), subject=f"service:{name}", details=noted))
 
 
 def _shown(moment: datetime | None) -> str | None:

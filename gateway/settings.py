@@ -1,8 +1,8 @@
 """Every setting, from the environment and nowhere else.
 
 The names are these fields in capitals behind GATEWAY_: GATEWAY_DATABASE_URL, GATEWAY_PORT …
-docs/operations.md lists them; a test keeps that list complete. Those of tokens, files and the
-page's sign-in have modules of their own.
+docs/operations.md lists them; a test keeps that list complete. Those of tokens, files, the audit
+and the page's sign-in have modules of their own.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from gateway.audit_settings import AuditSettings
 from gateway.connection_settings import ConnectionSettings
 from gateway.event_settings import EventSettings
 from gateway.file_settings import FileSettings
@@ -35,7 +36,9 @@ def default_state_dir() -> Path:
     return Path(home) / "crm-gateway"
 
 
-class Settings(FileSettings, TokenSettings, OidcSettings, EventSettings, ConnectionSettings):
+class Settings(
+    FileSettings, TokenSettings, OidcSettings, EventSettings, ConnectionSettings, AuditSettings
+):
     """What an operator can set."""
 
     model_config = SettingsConfigDict(

@@ -41,11 +41,13 @@ from ingest.normalise.webhook import EventReader, ParsedEvents, parse_events
 from ingest.pipeline import Pipeline
 from ingest.queries import condensed_calls
 from ingest.queries.condensed_calls import load_condensed
+from ingest.queries.partitions import PartitionedTable
 from ingest.settings import IngestSettings
 from ingest.storing.agent_pauses import AgentChange
 from ingest.storing.batcher import Busy, Closed, IngestUnavailable, TooManyEvents
 from ingest.storing.rejects import RejectedInput
 from ingest.storing.sessions import load_calls
+from ingest.upkeep.partitions import PartitionMonth, maintain_table
 from ingest.upkeep.rebuild import rebuild
 from ingest.upkeep.replay import read_recording
 
@@ -80,6 +82,8 @@ __all__ = [
     "LinkTiming",
     "ParkingState",
     "ParsedEvents",
+    "PartitionMonth",
+    "PartitionedTable",
     "PartsChoice",
     "PbxAddress",
     "PbxConnection",
@@ -105,6 +109,7 @@ __all__ = [
     "is_webhook_secret",
     "load_calls",
     "load_condensed",
+    "maintain_table",
     "parse_events",
     "read_number",
     "read_recording",

@@ -10,7 +10,6 @@ from gateway.auth.permissions import MESSAGES_DELETE_ANY
 from gateway.chat import file_sweeper, mentions
 from gateway.chat.membership import membership_of
 from gateway.chat.queries import attachments as attachment_queries
-from gateway.chat.queries import audit
 from gateway.chat.queries import edits as queries
 from gateway.chat.queries import messages as message_queries
 from gateway.context import Context
@@ -67,16 +66,15 @@ async def delete(ctx: Context, command: MessageDelete) -> MessageIs:
             if message.attachments:
                 await attachment_queries.release(tx.conn, message.conversation_id, message.seq)
                 await tx.enqueue(file_sweeper.ORDER)
-            message = await queries.delete(tx.conn, message, by=ctx.user_id)
+            act = None
             if message.sender_id != ctx.user_id:
-                await audit.record(
-                    tx.conn,
+                act = ctx.act(
                     "message.delete",
-                    actor_id=ctx.user_id,
                     conversation_id=message.conversation_id,
                     seq=message.seq,
-                    details={"sender_id": message.sender_id},
+                    sender_id=message.sender_id,
                 )
+            message = await queries.delete(tx.conn, message, by=ctx.user_id, audit=act)
             tx.announce_change(
                 MessageDeleted(
                     conversation_id=message.conversation_id,

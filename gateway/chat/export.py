@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 
+from gateway import audit
 from gateway.auth.permissions import CONVERSATIONS_EXPORT
 from gateway.chat import conversations
 from gateway.chat.membership import membership_of
-from gateway.chat.queries import audit, pages
+from gateway.chat.queries import pages
 from gateway.context import Context
 from gateway.errors import GatewayError
 from gateway.protocol import Conversation, Message, codec
@@ -32,13 +33,13 @@ async def start(ctx: Context, conversation_id: int) -> AsyncGenerator[bytes, Non
     async with ctx.transaction() as tx:
         membership = await membership_of(ctx, tx.conn, conversation_id)
         conversation = await conversations.load(tx.conn, ctx.user_id, conversation_id)
-        await audit.record(
-            tx.conn,
+        act = ctx.act(
             "conversation.export",
-            actor_id=ctx.user_id,
             conversation_id=conversation_id,
-            details={"after": membership.hidden_to, "to": conversation.last_seq},
+            after=membership.hidden_to,
+            to=conversation.last_seq,
         )
+        await audit.record(tx.conn, act)
     return _lines(ctx, conversation, membership.hidden_to)
 
 

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway import topics
+from gateway.audit import Act
 from gateway.chat import conversations, preferences
-from gateway.chat.queries import audit, system_messages
 from gateway.chat.queries import conversations as conversation_queries
 from gateway.chat.queries import members as queries
+from gateway.chat.queries import system_messages
 from gateway.chat.queries.members import LockedConversation, Member
 from gateway.context import Context, Transaction
 from gateway.errors import (
@@ -87,8 +88,8 @@ async def remove(ctx: Context, command: ConversationRemove) -> ConversationIs:
             raise Forbidden("Only an owner may remove an owner.")
         if not member.left:
             await change.post_system_message("removed", employee_ids=[command.employee_id])
-            await change.remove(command.employee_id)
-            await change.record_audit(command, employee_id=command.employee_id)
+            act = change.act(command, employee_id=command.employee_id)
+            await change.remove(command.employee_id, audit=act)
         conversation = await change.read()
     return await _reply(ctx, conversation)
 
@@ -125,10 +126,10 @@ async def set_role(ctx: Context, command: ConversationSetRole) -> ConversationIs
                 change.conn, change.room.id, member.employee_id
             ):
                 raise LastOwner
-            await change.set_role(member.employee_id, command.role)
-            await change.record_audit(
+            act = change.act(
                 command, employee_id=member.employee_id, role=command.role, before=member.role
             )
+            await change.set_role(member.employee_id, command.role, audit=act)
         conversation = await change.read()
     return await _reply(ctx, conversation)
 
@@ -152,9 +153,7 @@ async def update(ctx: Context, command: ConversationUpdate) -> ConversationIs:
             await change.post_system_message("picture_changed")
         if history != room.history:
             await change.post_system_message("history_changed", history=history)
-        changes = await change.update(title=title, avatar_url=avatar_url, history=history)
-        if changes:
-            await change.record_audit(command, **changes)
+        await change.update(command, title=title, avatar_url=avatar_url, history=history)
         conversation = await change.read()
     return await _reply(ctx, conversation)
 
@@ -191,8 +190,7 @@ async def _set_closed(
         change.require_admin()
         if closed != (change.room.closed_at is not None):
             await change.post_system_message("closed" if closed else "reopened")
-            await change.update(closed=closed)
-            await change.record_audit(command)
+            await change.update(command, closed=closed)
         conversation = await change.read()
     return await _reply(ctx, conversation)
 
@@ -237,22 +235,22 @@ class _Edit:
         for event in await queries.participant_events(self.conn, self.room.id, employee_ids):
             self.tx.announce_change(event)
 
-    async def remove(self, employee_id: int) -> None:
+    async def remove(self, employee_id: int, *, audit: Act | None = None) -> None:
         """Remove someone, and announce it to all their devices: some may not have the topic."""
-        await queries.leave(self.conn, self.room.id, employee_id)
+        await queries.leave(self.conn, self.room.id, employee_id, audit=audit)
         for event in await queries.participant_events(self.conn, self.room.id, [employee_id]):
             self.tx.announce_change(event)
             self.tx.announce(topics.user(employee_id), event)
 
-    async def set_role(self, employee_id: int, role: Any) -> None:
-        await queries.set_role(self.conn, self.room.id, employee_id, role)
+    async def set_role(self, employee_id: int, role: Any, *, audit: Act | None = None) -> None:
+        await queries.set_role(self.conn, self.room.id, employee_id, role, audit=audit)
         await self.announce_participants([employee_id])
         await self.post_system_message("role_changed", employee_ids=[employee_id], role=role)
 
-    async def update(self, **changes: Any) -> dict[str, Any]:
+    async def update(self, command: Any, **changes: Any) -> None:
         """Write title, picture, closing and history, and announce them; nothing when unchanged.
 
-        Return what has changed, as [before, after].
+        The audit has what has changed, as [before, after]; of closing, the command says it.
         """
         room = self.room
         before = {
@@ -265,18 +263,15 @@ class _Edit:
             name: [before[name], now] for name, now in changes.items() if before[name] != now
         }
         if changed:
-            self.tx.announce_change(await queries.update(self.conn, room.id, **(before | changes)))
-        return changed
+            now: dict[str, Any] = before | changes
+            changed.pop("closed", None)
+            act = self.act(command, **changed)
+            event = await queries.update(self.conn, room.id, **now, audit=act)
+            self.tx.announce_change(event)
 
-    async def record_audit(self, command: Any, **details: Any) -> None:
-        """Record an act of moderation in the audit."""
-        await audit.record(
-            self.conn,
-            command.type,
-            actor_id=self.ctx.user_id,
-            conversation_id=self.room.id,
-            details=details,
-        )
+    def act(self, command: Any, **details: Any) -> Act:
+        """Return an act of moderation for the audit."""
+        return self.ctx.act(command.type, conversation_id=self.room.id, **details)
 
     async def read(self) -> Conversation:
         """Return the conversation as the caller sees it now."""

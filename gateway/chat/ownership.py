@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import structlog
 
-from gateway.chat.queries import audit, system_messages
+from gateway.audit import Act, Origin
 from gateway.chat.queries import conversations as conversation_queries
 from gateway.chat.queries import members as queries
 from gateway.chat.queries import ownership as ownership_queries
+from gateway.chat.queries import system_messages
 from gateway.chat.queries.ownership import OwnerlessGroup
 from gateway.context import Services, Transaction
 from gateway.errors import GatewayError
@@ -85,7 +86,14 @@ async def _give(services: Services, group: OwnerlessGroup) -> bool:
             heir = await queries.next_owner(conn, room)
             if heir is None:
                 return False
-            await queries.set_role(conn, room, heir, "owner")
+            act = Act(
+                "conversation.set_role",
+                Origin("job"),
+                conversation_id=room,
+                subject=f"conversation:{room}",
+                details={"employee_id": heir, "role": "owner", "dismissed": group.owner_id},
+            )
+            await queries.set_role(conn, room, heir, "owner", audit=act)
             for event in await queries.participant_events(conn, room, [heir]):
                 tx.announce_change(event)
             # Nobody did this, least of all the one who was dismissed.
@@ -93,10 +101,6 @@ async def _give(services: Services, group: OwnerlessGroup) -> bool:
             message = await system_messages.insert(conn, room, attrs)
             tx.announce_change(
                 MessageCreated(conversation_id=room, change=message.change, message=message)
-            )
-            details = {"employee_id": heir, "role": "owner", "dismissed": group.owner_id}
-            await audit.record(
-                conn, "conversation.set_role", actor_id=None, conversation_id=room, details=details
             )
         services.publish(tx.announcements)
     return True

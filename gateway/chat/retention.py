@@ -11,7 +11,7 @@ import time
 
 import structlog
 
-from gateway.chat.queries import audit
+from gateway.audit import Act, Origin
 from gateway.chat.queries import retention as queries
 from gateway.context import Services
 from gateway.jobs import Again, Job, Outcome
@@ -48,13 +48,11 @@ async def run(services: Services, job: Job, *, days: int) -> Outcome | None:
 
 async def _delete_batch(services: Services, days: int, after: int) -> tuple[int, int | None]:
     """Delete a batch; return its size, and after which conversation to go on, None at the end."""
-    async with services.connection() as conn, conn.transaction():
+    act = Act(DELETE, Origin("job"), details={"older_than_days": days})
+    async with services.connection() as conn:
         done = await queries.delete_old(
-            conn, days=days, after=after, conversations=CONVERSATIONS, limit=BATCH
+            conn, days=days, after=after, conversations=CONVERSATIONS, limit=BATCH, audit=act
         )
-        if done.messages:
-            details = {"messages": done.messages, "older_than_days": days}
-            await audit.record(conn, "retention.delete", actor_id=None, details=details)
     if done.last_conversation is None or done.messages < BATCH:
         return done.messages, done.last_conversation
     return done.messages, after  # these conversations may have more

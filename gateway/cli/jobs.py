@@ -28,12 +28,12 @@ def list_dead(*, kind: str | None, limit: int) -> None:
 
 def retry(ids: list[int], *, kind: str | None) -> None:
     """Order dead jobs again."""
-    _run(lambda conn: _end(conn, ids, kind, dead_jobs.retry_in, "ordered again"))
+    _run(lambda conn: _end(conn, ids, kind, dead_jobs.retry_by_operator, "ordered again"))
 
 
 def discard(ids: list[int], *, kind: str | None) -> None:
     """Delete dead jobs."""
-    _run(lambda conn: _end(conn, ids, kind, dead_jobs.discard_in, "discarded"))
+    _run(lambda conn: _end(conn, ids, kind, dead_jobs.discard_by_operator, "discarded"))
 
 
 def _run(work: Callable[[Conn], Awaitable[None]]) -> None:
@@ -83,8 +83,7 @@ async def _end(
         raise typer.Exit(2)
     missing = 0
     for dead_id in ids or await _ids_of(conn, str(kind)):
-        async with conn.transaction():
-            found = await how(conn, dead_id, actor_id=None)
+        found = await how(conn, dead_id)
         if found is None and ids:
             typer.echo(f"{dead_id}: there is no such dead job.", err=True)
             missing += 1

@@ -23,6 +23,12 @@ class AuditRecord:
     conversation_id: Id | None
     seq: Position | None
     """The seq of the message concerned."""
+    source: str | None
+    """`socket`, `rest`, `cli`, `job`, or `sql` for what the CRM wrote; null: before it was kept."""
+    request_id: str | None
+    """The `X-Request-Id` of the request; of a command on a socket, its session and its id."""
+    subject: str | None
+    """What it is about: `conversation:17`, `call:…`, or what the CRM wrote."""
     details: dict[str, Any]
 
 
@@ -31,5 +37,7 @@ class AuditPage:
     """Entries, newest first."""
 
     records: list[AuditRecord]
+    cursor: str | None = None
+    """Pass it as `cursor` for the next page; null on the last page."""
     next: Id | None = None
-    """Pass it as `before` for the next page; null on the last page."""
+    """The same as an id, to be passed as `before`; for clients of earlier versions."""

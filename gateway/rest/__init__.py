@@ -48,6 +48,8 @@ from gateway.rest.depends import ANSWERS
 from gateway.rest.errors import RefusalBody
 from gateway.rest.headers import SecurityHeaders
 from gateway.rest.page import Page
+from gateway.rest.request_id import HEADER as REQUEST_ID
+from gateway.rest.request_id import RequestIds
 from gateway.settings import Settings
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -81,7 +83,8 @@ DESCRIPTION = """\
 The HTTP half of the gateway: the same use cases as the WebSocket at `/v1/ws`, for servers and \
 for clients that only ask. Every list has a hard maximum and a cursor; every refusal is \
 `{"error": {"code", "message", "path"?, "retry_after"?}}`. Integers are written \
-without a fraction: 7, not 7.0."""
+without a fraction: 7, not 7.0. Every answer has an `X-Request-Id`: that of the request if it is \
+8 to 64 of `A-Z a-z 0-9 _ -`, else a new one; the audit names it."""
 
 
 class Described(FastAPI):
@@ -163,8 +166,10 @@ def build(settings: Settings, lifespan: Lifespan) -> FastAPI:
             CORSMiddleware,
             allow_origins=list(settings.allowed_origins),
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type"],
+            allow_headers=["Authorization", "Content-Type", REQUEST_ID],
+            expose_headers=[REQUEST_ID],
         )
+    app.add_middleware(RequestIds)
     if settings.takes("sockets"):
         app.include_router(messenger.router)
         app.include_router(conversations.router)

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from gateway import connections
+from gateway.audit import Origin
 from gateway.auth.scopes import CONNECTIONS_MANAGE
 from gateway.connections import ConnectionClosing
 from gateway.errors import Forbidden, Invalid
@@ -53,7 +54,8 @@ async def close_connections(
     whose = await _whose(caller, employee_id)
     closing = ConnectionClosing(session, keep, reconnect)
     if caller.account is not None:
-        await connections.note_close(caller.services, caller.account, whose, closing)
+        origin = Origin("rest", request.scope["state"]["request_id"])
+        await connections.note_close(caller.services, caller.account, whose, closing, origin=origin)
     return answer(await connections.close(parts_of(request).connections, whose, closing))
 
 

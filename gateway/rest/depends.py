@@ -13,6 +13,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BeforeValidator, WithJsonSchema
 from starlette.types import Receive, Scope, Send
 
+from gateway.audit import Origin
 from gateway.auth.subjects import from_external
 from gateway.context import Context
 from gateway.errors import KeysUnavailable, Malformed, TokenMissing, TooFast
@@ -119,7 +120,8 @@ async def context(
     if wait_s := commands.acquire(claims.employee_id):
         raise TooFast(wait_s)
     parts.services.admit("read" if request.method in SAFE else "write")
-    return Context(await parts.identities.identify(claims), parts.services)
+    origin = Origin("rest", request.scope["state"]["request_id"])
+    return Context(await parts.identities.identify(claims), parts.services, origin=origin)
 
 
 Asking = Annotated[Context, Depends(context)]

@@ -67,7 +67,12 @@ def install(app: FastAPI) -> None:
         return answer
 
     async def unexpected(request: Request, error: Exception) -> Response:
-        log.error("request.failed", path=request.url.path, exc_info=error)
+        log.error(
+            "request.failed",
+            path=request.url.path,
+            request=request.scope["state"]["request_id"],
+            exc_info=error,
+        )
         request.state.logged = True  # Starlette raises it again
         return body(GatewayError())
 

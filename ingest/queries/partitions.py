@@ -1,4 +1,4 @@
-"""SQL for the partitions of realtime.call_events and realtime.call_event_payloads.
+"""SQL for partitions: of realtime.call_events, realtime.call_event_payloads, of any table by time.
 
 Names and bounds are built from dates (`call_events_2026_11`), never from received data, because DDL
 takes no parameters.

@@ -45,10 +45,11 @@ class PartitionPeriod(Protocol):
 class PartitionMonth:
     year: int
     month: int
+    table: str = EVENTS.name
 
     @property
     def name(self) -> str:
-        return f"{EVENTS.name}_{self.year:04}_{self.month:02}"
+        return f"{self.table}_{self.year:04}_{self.month:02}"
 
     @property
     def begin(self) -> datetime:
@@ -56,7 +57,7 @@ class PartitionMonth:
 
     def plus(self, months: int) -> PartitionMonth:
         index = self.year * 12 + self.month - 1 + months
-        return PartitionMonth(index // 12, index % 12 + 1)
+        return PartitionMonth(index // 12, index % 12 + 1, self.table)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,26 +94,30 @@ async def maintain(
     async with conn.transaction():
         if not await queries.try_lock(conn):
             return MaintenanceResult()
-        events = await _maintain_table(conn, EVENTS, months, oldest=oldest)
-        payloads = await _maintain_table(conn, PAYLOADS, days, oldest=first_day)
+        events = await maintain_table(conn, EVENTS, months, oldest=oldest)
+        payloads = await maintain_table(conn, PAYLOADS, days, oldest=first_day)
     await delete_old_rows(conn, before=oldest.begin)
     await _delete_in_chunks(conn, queries.delete_payloads, before=first_day.begin)
     return MaintenanceResult(events.created + payloads.created, events.dropped + payloads.dropped)
 
 
-async def _maintain_table(
+async def maintain_table(
     conn: Conn,
     table: PartitionedTable,
     wanted: Sequence[PartitionPeriod],
     *,
-    oldest: PartitionPeriod,
+    oldest: PartitionPeriod | None,
 ) -> MaintenanceResult:
+    """Create the wanted partitions of one table that are missing, drop those before `oldest`.
+
+    In the caller's transaction. A program that embeds this package keeps a table of its own so.
+    """
     there = await queries.names(conn, table)
     missing = [period for period in wanted if period.name not in there]
     for period in missing:
         until = period.plus(1).begin
         await queries.create(conn, table, period.name, since=period.begin, until=until)
-    dropped = [name for name in there if name < oldest.name]
+    dropped = [name for name in there if oldest is not None and name < oldest.name]
     for name in dropped:
         await queries.drop(conn, name)
     return MaintenanceResult(tuple(period.name for period in missing), tuple(dropped))

@@ -29,6 +29,7 @@ SINGLE_SUBCLASS = {
     "gateway/oidc_settings.py OidcSettings",
     "gateway/token_settings.py TokenSettings",
     "gateway/connection_settings.py ConnectionSettings",
+    "gateway/audit_settings.py AuditSettings",
     # Starts servers of its own; BorrowedServers uses those that a test session already has.
     "tests/faults/servers.py Servers",
 }

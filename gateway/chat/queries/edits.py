@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from gateway.audit.act import Act, rows
+from gateway.audit.queries.audit import AUDITED
 from gateway.chat.queries.messages import MAX_MENTIONS, SMALL_GROUP, Mentions
 from gateway.db import Conn, bigints
 from gateway.protocol import Message
@@ -61,22 +63,26 @@ async def edit(
     )
 
 
-async def delete(conn: Conn, message: Message, *, by: int) -> Message:
+async def delete(conn: Conn, message: Message, *, by: int, audit: Act | None) -> Message:
     """Delete a message's content under the next change; the conversation is locked."""
     row = await conn.fetchrow(
-        """
+        f"""
         -- edits.delete
         WITH room AS (
-            UPDATE realtime.conversations SET last_change = last_change + 1 WHERE id = $1
+            UPDATE realtime.conversations SET last_change = last_change + 1 WHERE id = $2
          RETURNING last_change
-        )
-        UPDATE realtime.messages AS m
-           SET state = 2, body = '', attachments = NULL, mention_ids = NULL, mention_all = false,
-               deleted_at = clock_timestamp(), deleted_by = $3, change = room.last_change
-          FROM room
-         WHERE m.conversation_id = $1 AND m.seq = $2
-        RETURNING m.change, m.deleted_at
-        """,
+        ), changed AS (
+            UPDATE realtime.messages AS m
+               SET state = 2, body = '', attachments = NULL, mention_ids = NULL,
+                   mention_all = false, deleted_at = clock_timestamp(), deleted_by = $4,
+                   change = room.last_change
+              FROM room
+             WHERE m.conversation_id = $2 AND m.seq = $3
+         RETURNING m.change, m.deleted_at, '{{}}'::jsonb AS facts
+        ), {AUDITED}
+        SELECT change, deleted_at FROM changed
+        """,  # noqa: S608 - a part of several statements
+        rows(audit),
         message.conversation_id,
         message.seq,
         by,

@@ -9,6 +9,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from gateway.audit.act import Act, rows
+from gateway.audit.queries.audit import AUDITED
 from gateway.auth.queries.employees import to_employee
 from gateway.chat.queries import conversations
 from gateway.chat.queries.changes import conversation_updated, participant_changed
@@ -147,39 +149,51 @@ async def join(conn: Conn, conversation_id: int, employee_ids: Sequence[int]) ->
     )
 
 
-async def leave(conn: Conn, conversation_id: int, employee_id: int) -> None:
+async def leave(
+    conn: Conn, conversation_id: int, employee_id: int, *, audit: Act | None = None
+) -> None:
     """Remove someone under the next change. The row stays: resuming clients read its change."""
     await conn.execute(
-        """
+        f"""
         -- members.leave
         WITH room AS (
-            UPDATE realtime.conversations SET last_change = last_change + 1 WHERE id = $1
+            UPDATE realtime.conversations SET last_change = last_change + 1 WHERE id = $2
          RETURNING last_change, last_seq
-        )
-        UPDATE realtime.conversation_participants
-           SET left_seq = room.last_seq, change = room.last_change
-          FROM room
-         WHERE conversation_id = $1 AND employee_id = $2
-        """,
+        ), changed AS (
+            UPDATE realtime.conversation_participants
+               SET left_seq = room.last_seq, change = room.last_change
+              FROM room
+             WHERE conversation_id = $2 AND employee_id = $3
+         RETURNING '{{}}'::jsonb AS facts
+        ), {AUDITED}
+        SELECT
+        """,  # noqa: S608 - a part of several statements
+        rows(audit),
         conversation_id,
         employee_id,
     )
 
 
-async def set_role(conn: Conn, conversation_id: int, employee_id: int, role: Role) -> None:
+async def set_role(
+    conn: Conn, conversation_id: int, employee_id: int, role: Role, *, audit: Act | None
+) -> None:
     """Give someone who is in it a role under the next change."""
     await conn.execute(
-        """
+        f"""
         -- members.set_role
         WITH room AS (
-            UPDATE realtime.conversations SET last_change = last_change + 1 WHERE id = $1
+            UPDATE realtime.conversations SET last_change = last_change + 1 WHERE id = $2
          RETURNING last_change
-        )
-        UPDATE realtime.conversation_participants
-           SET role = $3, change = room.last_change
-          FROM room
-         WHERE conversation_id = $1 AND employee_id = $2
-        """,
+        ), changed AS (
+            UPDATE realtime.conversation_participants
+               SET role = $4, change = room.last_change
+              FROM room
+             WHERE conversation_id = $2 AND employee_id = $3
+         RETURNING '{{}}'::jsonb AS facts
+        ), {AUDITED}
+        SELECT
+        """,  # noqa: S608 - a part of several statements
+        rows(audit),
         conversation_id,
         employee_id,
         role,
@@ -271,18 +285,24 @@ async def update(
     avatar_url: str | None,
     history: History,
     closed: bool,
+    audit: Act,
 ) -> ConversationUpdated:
     """Store these values under the conversation's next change; return the event to announce."""
     row = await conn.fetchrow(
-        """
+        f"""
         -- members.update
-        UPDATE realtime.conversations
-           SET title = $2, avatar_url = $3, history = $4,
-               closed_at = CASE WHEN $5 THEN coalesce(closed_at, now()) END,
-               last_change = last_change + 1, info_change = last_change + 1
-         WHERE id = $1
-        RETURNING id, info_change AS at, title, avatar_url, history, closed_at
-        """,
+        WITH changed AS (
+            UPDATE realtime.conversations
+               SET title = $3, avatar_url = $4, history = $5,
+                   closed_at = CASE WHEN $6 THEN coalesce(closed_at, now()) END,
+                   last_change = last_change + 1, info_change = last_change + 1
+             WHERE id = $2
+         RETURNING id, info_change AS at, title, avatar_url, history, closed_at,
+                   '{{}}'::jsonb AS facts
+        ), {AUDITED}
+        SELECT id, at, title, avatar_url, history, closed_at FROM changed
+        """,  # noqa: S608 - a part of several statements
+        rows(audit),
         conversation_id,
         title,
         avatar_url,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gateway.audit.act import Act
+from gateway.audit.queries.audit import AUDITED
 from gateway.db import Conn
 
 
@@ -17,7 +19,7 @@ class RetentionStep:
 
 
 async def delete_old(
-    conn: Conn, *, days: int, after: int, conversations: int, limit: int
+    conn: Conn, *, days: int, after: int, conversations: int, limit: int, audit: Act
 ) -> RetentionStep:
     """Delete at most `limit` messages older than `days`, of conversations above `after`.
 
@@ -26,14 +28,14 @@ async def delete_old(
     conversation shows whether there is anything to delete. Locked rows are left for the next sweep.
     """
     row = await conn.fetchrow(
-        """
+        f"""
         -- retention.delete_old
         WITH looked_at AS MATERIALIZED (
             SELECT id, last_seq
               FROM realtime.conversations
-             WHERE id > $2
+             WHERE id > $3
              ORDER BY id
-             LIMIT $3
+             LIMIT $4
         ), old AS MATERIALIZED (
             SELECT looked_at.id, coalesce(readers.read_to, looked_at.last_seq) AS read_to
               FROM looked_at
@@ -50,7 +52,7 @@ async def delete_old(
                      JOIN crm.employees AS e ON e.id = p.employee_id AND e.active
                     WHERE p.conversation_id = looked_at.id AND p.left_seq IS NULL
                    ) AS readers
-             WHERE oldest.created_at < now() - make_interval(days => $1)
+             WHERE oldest.created_at < now() - make_interval(days => $2)
         ), doomed AS (
             SELECT m.conversation_id, m.seq
               FROM old
@@ -59,12 +61,12 @@ async def delete_old(
                      FROM realtime.messages
                     WHERE conversation_id = old.id AND seq <= old.read_to
                     ORDER BY seq
-                    LIMIT $4
+                    LIMIT $5
                    ) AS first
               JOIN realtime.messages AS m
                 ON m.conversation_id = first.conversation_id AND m.seq = first.seq
-             WHERE first.created_at < now() - make_interval(days => $1)
-             LIMIT $4
+             WHERE first.created_at < now() - make_interval(days => $2)
+             LIMIT $5
                FOR UPDATE OF m SKIP LOCKED
         ), deleted AS (
             DELETE FROM realtime.messages AS m
@@ -75,10 +77,15 @@ async def delete_old(
             UPDATE realtime.attachments AS a SET state = 'gone', due_at = now()
               FROM deleted
              WHERE a.conversation_id = deleted.conversation_id AND a.seq = deleted.seq
-        )
+        ), changed AS (
+            SELECT jsonb_build_object('messages', count(*)) AS facts
+              FROM deleted
+            HAVING count(*) > 0
+        ), {AUDITED}
         SELECT (SELECT count(*) FROM deleted) AS messages,
                (SELECT max(id) FROM looked_at) AS last_conversation
-        """,
+        """,  # noqa: S608 - a part of several statements
+        audit.rows(),
         days,
         after,
         conversations,

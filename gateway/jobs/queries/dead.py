@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from gateway.audit.act import Act
+from gateway.audit.queries.audit import AUDITED
 from gateway.db import Conn
 from gateway.jobs.job import Job
 from gateway.jobs.queries.claims import FREE, GONE_OR_AGAIN
@@ -94,33 +96,42 @@ async def page(
     return [DeadJob(**row) for row in rows]
 
 
-async def retry(conn: Conn, dead_id: int) -> str | None:
+async def retry(conn: Conn, dead_id: int, *, audit: Act) -> str | None:
     """Order a dead job anew, due now and without an end; return its kind, None if there is none."""
     kind: str | None = await conn.fetchval(
         f"""
         -- dead.retry
         WITH taken AS (
-            DELETE FROM realtime.dead_jobs WHERE id = $1 RETURNING *
+            DELETE FROM realtime.dead_jobs WHERE id = $2 RETURNING *
         ), ordered AS (
         INSERT INTO realtime.jobs AS j
                (queue, kind, dedupe_key, created_at, payload, traceparent)
         SELECT queue, kind, dedupe_key, created_at, payload, traceparent FROM taken
         {JOIN}
-        )
+        ), changed AS (
+            SELECT jsonb_build_object('kind', kind) AS facts FROM taken
+        ), {AUDITED}
         SELECT kind FROM taken
-        """,  # noqa: S608 - a part of two statements
+        """,  # noqa: S608 - parts of several statements
+        audit.rows(),
         dead_id,
     )
     return kind
 
 
-async def discard(conn: Conn, dead_id: int) -> str | None:
+async def discard(conn: Conn, dead_id: int, *, audit: Act) -> str | None:
     """Delete a dead job; return its kind, None if there is none."""
     kind: str | None = await conn.fetchval(
-        """
+        f"""
         -- dead.discard
-        DELETE FROM realtime.dead_jobs WHERE id = $1 RETURNING kind
-        """,
+        WITH taken AS (
+            DELETE FROM realtime.dead_jobs WHERE id = $2 RETURNING kind
+        ), changed AS (
+            SELECT jsonb_build_object('kind', kind) AS facts FROM taken
+        ), {AUDITED}
+        SELECT kind FROM taken
+        """,  # noqa: S608 - a part of several statements
+        audit.rows(),
         dead_id,
     )
     return kind

@@ -10,12 +10,12 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import structlog
 
-from gateway import commands, topics
+from gateway import audit, commands, topics
 from gateway.auth import Identity, Tokens
 from gateway.bus import Announcement
 from gateway.context import Context, Services
@@ -209,6 +209,7 @@ class Session:
         """Run a command and reply; called by the queue."""
         type_, now = entry.command.type, asyncio.get_running_loop().time
         started = now()
+        audit.COMMAND_ID.set(entry.id)
         try:
             result = await self._serve(entry)
         except GatewayError as error:
@@ -249,8 +250,7 @@ class Session:
 
     def update_identity(self, identity: Identity) -> None:
         """Go on with this identity: the same employee, with the permissions of now."""
-        assert self.context is not None
-        self.context = Context(identity, self.context.services, self.topics)
+        self.context = replace(self.require_context(), identity=identity)
         self.parts.queue_watches.check_permission(self)
 
     def token_refreshed(self) -> None:

@@ -13,6 +13,7 @@ from contextlib import suppress
 import structlog
 
 from gateway import auth, topics
+from gateway.audit import Origin
 from gateway.auth.permissions import topics_for
 from gateway.context import Context, Services
 from gateway.delivery.delivery import Delivery
@@ -93,7 +94,9 @@ class Joining:
         joined_ids: set[int],
     ) -> tuple[snapshot.HelloSnapshot, Welcome | None]:
         """Join the topics, then read the snapshot; no welcome when the session has ended."""
-        session.context = context = Context(identity, self._services, session.topics)
+        session.context = context = Context(
+            identity, self._services, session.topics, Origin("socket", session.id)
+        )
         self._unread.expect_welcome(identity.user_id)
         wanted = [topics.user(identity.user_id), *map(topics.conversation, joined_ids)]
         wanted += topics_for(identity.permissions)

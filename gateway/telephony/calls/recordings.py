@@ -11,13 +11,14 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 from uuid import UUID
 
+from gateway import audit
 from gateway.auth.permissions import CALLS_REVIEW, RECORDINGS_LISTEN
 from gateway.context import Context
 from gateway.db import Conn
 from gateway.errors import RecordingNotFound, RecordingNotReady
 from gateway.protocol.recordings import CallRecording, RecordingLink
 from gateway.telephony.calls.access import require_call
-from gateway.telephony.calls.queries import audit, lookup
+from gateway.telephony.calls.queries import lookup
 from gateway.telephony.quality.queries import reviews
 from ingest import CallState, RecordingState, condensed_calls, load_calls
 
@@ -60,12 +61,13 @@ async def issue_link(
         if url is None:
             raise RecordingNotReady
         (shown,) = await _to_wire(tx.conn, call, [found], templates)
-        await audit.record(
-            tx.conn,
+        act = ctx.act(
             "recording.listen",
-            actor_id=ctx.user_id,
-            details={"call_id": str(now), "recording_id": str(recording_id)},
+            subject=f"call:{now}",
+            call_id=str(now),
+            recording_id=str(recording_id),
         )
+        await audit.record(tx.conn, act)
     return RecordingLink(recording=shown, url=url)
 
 

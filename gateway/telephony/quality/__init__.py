@@ -2,5 +2,5 @@
 
 rest ─▶ scorecards: save, activate ─▶ realtime.scorecards
 rest ─▶ reviews: create ─▶ publish ─▶ acknowledge, or dispute ─▶ resolve ─▶ review.changed
-Each step is written to the audit in its own transaction.
+Each step is written to the audit by its own statement.
 """

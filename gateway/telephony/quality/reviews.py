@@ -1,8 +1,8 @@
 """Quality reviews: draft, publish, acknowledge or dispute, resolve; and their summary.
 
 rest ─▶ these ─▶ queries. Each action locks the review, checks permission and state, is written to
-the audit in its transaction, and is announced to the reviewer, if they still may review, and to the
-agent, unless it is a draft.
+the audit by its own statement, and is announced to the reviewer, if they still may review, and to
+the agent, unless it is a draft.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from gateway import cursors, topics
+from gateway.audit import Act
 from gateway.auth.permissions import CALLS_REVIEW
 from gateway.auth.queries import employees
 from gateway.context import Context, Transaction
@@ -38,7 +39,7 @@ from gateway.protocol.reviews import (
     Verdict,
 )
 from gateway.telephony.calls.access import require_call
-from gateway.telephony.calls.queries import audit, call_members, timeline
+from gateway.telephony.calls.queries import call_members, timeline
 from gateway.telephony.quality.queries import quality
 from gateway.telephony.quality.queries import reviews as queries
 from gateway.telephony.quality.queries import scorecards as scorecard_queries
@@ -68,10 +69,11 @@ async def create(
             scorecard_id=scorecard_id,
             points=validate_points(card, points),
             comment=comment,
+            audit=_act(ctx, "review.create", now),
         )
         if made is None:
             raise ReviewExists
-        await _record_action(ctx, tx, "review.create", made)
+        await _announce(tx, made)
     return ReviewIs(review=made, scorecard=card)
 
 
@@ -98,8 +100,9 @@ async def change(
             scorecard_id=card.scorecard_id,
             points=validate_points(card, review.points if points is None else points),
             comment=review.comment if comment is None else comment,
+            audit=_act(ctx, "review.update", review.call_id),
         )
-        await _record_action(ctx, tx, "review.update", changed)
+        await _announce(tx, changed)
     return ReviewIs(review=changed, scorecard=card)
 
 
@@ -113,8 +116,9 @@ async def publish(ctx: Context, review_id: int) -> ReviewIs:
         if review.state == "published":
             return ReviewIs(review=review, scorecard=card)
         _require_state(review, "draft")
-        review = await queries.publish(tx.conn, review_id)
-        await _record_action(ctx, tx, "review.publish", review)
+        act = _act(ctx, "review.publish", review.call_id)
+        review = await queries.publish(tx.conn, review_id, audit=act)
+        await _announce(tx, review)
     return ReviewIs(review=review, scorecard=card)
 
 
@@ -126,8 +130,9 @@ async def acknowledge(ctx: Context, review_id: int) -> ReviewIs:
         if review.state == "acknowledged":
             return ReviewIs(review=review, scorecard=card)
         _require_state(review, "published")
-        review = await queries.acknowledge(tx.conn, review_id)
-        await _record_action(ctx, tx, "review.acknowledge", review)
+        act = _act(ctx, "review.acknowledge", review.call_id)
+        review = await queries.acknowledge(tx.conn, review_id, audit=act)
+        await _announce(tx, review)
     return ReviewIs(review=review, scorecard=card)
 
 
@@ -139,8 +144,9 @@ async def dispute(ctx: Context, review_id: int, text: str) -> ReviewIs:
         if review.state == "disputed" and review.dispute == text:
             return ReviewIs(review=review, scorecard=card)
         _require_state(review, "published")
-        review = await queries.dispute(tx.conn, review_id, text)
-        await _record_action(ctx, tx, "review.dispute", review)
+        act = _act(ctx, "review.dispute", review.call_id)
+        review = await queries.dispute(tx.conn, review_id, text, audit=act)
+        await _announce(tx, review)
     return ReviewIs(review=review, scorecard=card)
 
 
@@ -156,16 +162,18 @@ async def resolve(
         if before.agent_id == ctx.user_id:
             raise ReviewOfOneself
         _require_state(before, "disputed")
+        decided = before.points if points is None else validate_points(card, points)
+        changed = {"resolution": verdict, "points": [before.points, decided]}
         after = await queries.resolve(
             tx.conn,
             review_id,
             verdict=verdict,
-            points=before.points if points is None else validate_points(card, points),
+            points=decided,
             text=text,
             by=ctx.user_id,
+            audit=_act(ctx, "review.resolve", before.call_id, **changed),
         )
-        changed = {"resolution": verdict, "points": [before.points, after.points]}
-        await _record_action(ctx, tx, "review.resolve", after, **changed)
+        await _announce(tx, after)
     return ReviewIs(review=after, scorecard=card)
 
 
@@ -260,18 +268,13 @@ async def _locked(ctx: Context, conn: Conn, review_id: int) -> tuple[Review, Sco
     return review, card
 
 
-async def _record_action(
-    ctx: Context, tx: Transaction, act: str, review: Review, **more: Any
-) -> None:
-    """Write the action to the audit, and announce the review to those it concerns."""
-    details = {
-        "review_id": review.review_id,
-        "call_id": str(review.call_id),
-        "agent_id": review.agent_id,
-        **({} if review.state == "draft" else {"score": review.score}),
-        **more,
-    }
-    await audit.record(tx.conn, act, actor_id=ctx.user_id, details=details)
+def _act(ctx: Context, act: str, call_id: UUID, **details: Any) -> Act:
+    """Return an action for the audit; its statement adds the review, the agent and the score."""
+    return ctx.act(act, subject=f"call:{call_id}", **details)
+
+
+async def _announce(tx: Transaction, review: Review) -> None:
+    """Announce a review to those it concerns."""
     concerned = set() if review.state == "draft" else {review.agent_id}
     reviewer = await employees.find(tx.conn, review.reviewer_id)
     if reviewer is not None and reviewer.active and CALLS_REVIEW in reviewer.permissions:

@@ -14,7 +14,6 @@ from gateway.auth.permissions import CALLS_REVIEW
 from gateway.context import Context
 from gateway.errors import Invalid, ScorecardNotFound, ScorecardOutdated
 from gateway.protocol.reviews import Criterion, Scorecard, ScorecardPage
-from gateway.telephony.calls.queries import audit
 from gateway.telephony.quality.queries import scorecards as queries
 
 
@@ -37,13 +36,8 @@ async def save(ctx: Context, name: str, criteria: Sequence[Criterion]) -> SavedS
         newest = await queries.newest(tx.conn, name)
         if newest and newest.active and newest.criteria == list(criteria):
             return SavedScorecard(newest, created=False)
-        made = await queries.insert(tx.conn, name, criteria=criteria, by=ctx.user_id)
-        await audit.record(
-            tx.conn,
-            "scorecard.create",
-            actor_id=ctx.user_id,
-            details={"scorecard_id": made.scorecard_id, "name": name, "version": made.version},
-        )
+        act = ctx.act("scorecard.create", subject=f"scorecard:{name}", name=name)
+        made = await queries.insert(tx.conn, name, criteria=criteria, by=ctx.user_id, audit=act)
     return SavedScorecard(made, created=True)
 
 
@@ -63,14 +57,14 @@ async def activate(ctx: Context, scorecard_id: int, *, active: bool) -> Scorecar
             raise ScorecardOutdated
         if found.active == active:
             return found
-        changed = await queries.activate(tx.conn, scorecard_id, active=active)
-        assert changed is not None
-        await audit.record(
-            tx.conn,
+        act = ctx.act(
             "scorecard.update",
-            actor_id=ctx.user_id,
-            details={"scorecard_id": scorecard_id, "active": [found.active, active]},
+            subject=f"scorecard:{card.name}",
+            scorecard_id=scorecard_id,
+            active=[found.active, active],
         )
+        changed = await queries.activate(tx.conn, scorecard_id, active=active, audit=act)
+        assert changed is not None
     return changed
 
 

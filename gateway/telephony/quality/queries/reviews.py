@@ -8,9 +8,21 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from gateway.audit.act import Act
+from gateway.audit.queries.audit import AUDITED
 from gateway.db import Conn
 from gateway.protocol.reviews import Review, ReviewStatus, Verdict
 from gateway.telephony.calls.queries.annotations import FAMILY
+
+CHANGED = """
+changed AS (
+    SELECT jsonb_build_object('review_id', id, 'call_id', call_id, 'agent_id', agent_id)
+           || CASE WHEN state = 'draft' THEN '{}' ELSE jsonb_build_object('score', score) END
+              AS facts
+      FROM made
+)
+"""
+"""What the audit has of a review that was `made`, or made another; of a draft no score."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +60,23 @@ async def insert(
     scorecard_id: int,
     points: dict[str, int],
     comment: str,
+    audit: Act,
 ) -> Review | None:
     """Store a draft; None when this reviewer has one of this agent and call already."""
     row = await conn.fetchrow(
-        """
+        f"""
         -- reviews.insert
-        INSERT INTO realtime.call_reviews
-               (call_id, agent_id, reviewer_id, scorecard_id, points, score, comment)
-        SELECT $1, $2, $3, s.id, $5, realtime.review_score(s.criteria, $5), $6
-          FROM realtime.scorecards AS s WHERE s.id = $4
-            ON CONFLICT (call_id, agent_id, reviewer_id) DO NOTHING
-        RETURNING *
-        """,
+        WITH made AS (
+            INSERT INTO realtime.call_reviews
+                   (call_id, agent_id, reviewer_id, scorecard_id, points, score, comment)
+            SELECT $2, $3, $4, s.id, $6, realtime.review_score(s.criteria, $6), $7
+              FROM realtime.scorecards AS s WHERE s.id = $5
+                ON CONFLICT (call_id, agent_id, reviewer_id) DO NOTHING
+            RETURNING *
+        ), {CHANGED}, {AUDITED}
+        SELECT * FROM made
+        """,  # noqa: S608 - parts of several statements
+        audit.rows(),
         call_id,
         agent_id,
         reviewer_id,
@@ -94,18 +111,28 @@ async def lock(conn: Conn, review_id: int) -> Review | None:
 
 
 async def update_draft(
-    conn: Conn, review_id: int, *, scorecard_id: int, points: dict[str, int], comment: str
+    conn: Conn,
+    review_id: int,
+    *,
+    scorecard_id: int,
+    points: dict[str, int],
+    comment: str,
+    audit: Act,
 ) -> Review:
     row = await conn.fetchrow(
-        """
+        f"""
         -- reviews.update_draft
-        UPDATE realtime.call_reviews AS r
-           SET scorecard_id = s.id, points = $3, comment = $4, version = r.version + 1,
-               score = realtime.review_score(s.criteria, $3)
-          FROM realtime.scorecards AS s
-         WHERE r.id = $1 AND s.id = $2
-        RETURNING r.*
-        """,
+        WITH made AS (
+            UPDATE realtime.call_reviews AS r
+               SET scorecard_id = s.id, points = $4, comment = $5, version = r.version + 1,
+                   score = realtime.review_score(s.criteria, $4)
+              FROM realtime.scorecards AS s
+             WHERE r.id = $2 AND s.id = $3
+            RETURNING r.*
+        ), {CHANGED}, {AUDITED}
+        SELECT * FROM made
+        """,  # noqa: S608 - parts of several statements
+        audit.rows(),
         review_id,
         scorecard_id,
         points,
@@ -114,44 +141,57 @@ async def update_draft(
     return to_review(row)
 
 
-async def publish(conn: Conn, review_id: int) -> Review:
+async def publish(conn: Conn, review_id: int, *, audit: Act) -> Review:
     row = await conn.fetchrow(
-        """
+        f"""
         -- reviews.publish
-        UPDATE realtime.call_reviews
-           SET state = 'published', published_at = clock_timestamp(), version = version + 1
-         WHERE id = $1
-        RETURNING *
-        """,
+        WITH made AS (
+            UPDATE realtime.call_reviews
+               SET state = 'published', published_at = clock_timestamp(), version = version + 1
+             WHERE id = $2
+            RETURNING *
+        ), {CHANGED}, {AUDITED}
+        SELECT * FROM made
+        """,  # noqa: S608 - parts of several statements
+        audit.rows(),
         review_id,
     )
     return to_review(row)
 
 
-async def acknowledge(conn: Conn, review_id: int) -> Review:
+async def acknowledge(conn: Conn, review_id: int, *, audit: Act) -> Review:
     row = await conn.fetchrow(
-        """
+        f"""
         -- reviews.acknowledge
-        UPDATE realtime.call_reviews
-           SET state = 'acknowledged', acknowledged_at = clock_timestamp(), version = version + 1
-         WHERE id = $1
-        RETURNING *
-        """,
+        WITH made AS (
+            UPDATE realtime.call_reviews
+               SET state = 'acknowledged', acknowledged_at = clock_timestamp(),
+                   version = version + 1
+             WHERE id = $2
+            RETURNING *
+        ), {CHANGED}, {AUDITED}
+        SELECT * FROM made
+        """,  # noqa: S608 - parts of several statements
+        audit.rows(),
         review_id,
     )
     return to_review(row)
 
 
-async def dispute(conn: Conn, review_id: int, text: str) -> Review:
+async def dispute(conn: Conn, review_id: int, text: str, *, audit: Act) -> Review:
     row = await conn.fetchrow(
-        """
+        f"""
         -- reviews.dispute
-        UPDATE realtime.call_reviews
-           SET state = 'disputed', dispute = $2, disputed_at = clock_timestamp(),
-               version = version + 1
-         WHERE id = $1
-        RETURNING *
-        """,
+        WITH made AS (
+            UPDATE realtime.call_reviews
+               SET state = 'disputed', dispute = $3, disputed_at = clock_timestamp(),
+                   version = version + 1
+             WHERE id = $2
+            RETURNING *
+        ), {CHANGED}, {AUDITED}
+        SELECT * FROM made
+        """,  # noqa: S608 - parts of several statements
+        audit.rows(),
         review_id,
         text,
     )
@@ -166,19 +206,24 @@ async def resolve(
     points: dict[str, int],
     text: str | None,
     by: int,
+    audit: Act,
 ) -> Review:
     """Decide a dispute; the score is computed again from the points."""
     row = await conn.fetchrow(
-        """
+        f"""
         -- reviews.resolve
-        UPDATE realtime.call_reviews AS r
-           SET state = 'resolved', resolution = $2, points = $3, resolution_text = $4,
-               resolved_by = $5, resolved_at = clock_timestamp(), version = r.version + 1,
-               score = realtime.review_score(s.criteria, $3)
-          FROM realtime.scorecards AS s
-         WHERE r.id = $1 AND s.id = r.scorecard_id
-        RETURNING r.*
-        """,
+        WITH made AS (
+            UPDATE realtime.call_reviews AS r
+               SET state = 'resolved', resolution = $3, points = $4, resolution_text = $5,
+                   resolved_by = $6, resolved_at = clock_timestamp(), version = r.version + 1,
+                   score = realtime.review_score(s.criteria, $4)
+              FROM realtime.scorecards AS s
+             WHERE r.id = $2 AND s.id = r.scorecard_id
+            RETURNING r.*
+        ), {CHANGED}, {AUDITED}
+        SELECT * FROM made
+        """,  # noqa: S608 - parts of several statements
+        audit.rows(),
         review_id,
         verdict,
         points,

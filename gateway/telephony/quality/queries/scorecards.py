@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from gateway.audit.act import Act
+from gateway.audit.queries.audit import AUDITED
 from gateway.db import Conn
 from gateway.protocol.reviews import Criterion, Scorecard
 
@@ -46,19 +48,26 @@ async def newest(conn: Conn, name: str) -> Scorecard | None:
     return to_scorecard(row) if row else None
 
 
-async def insert(conn: Conn, name: str, *, criteria: Sequence[Criterion], by: int) -> Scorecard:
+async def insert(
+    conn: Conn, name: str, *, criteria: Sequence[Criterion], by: int, audit: Act
+) -> Scorecard:
     """Store the next version, and deactivate the older ones of this name."""
     row = await conn.fetchrow(
-        """
+        f"""
         -- scorecards.insert
         WITH older AS (
-            UPDATE realtime.scorecards SET active = false WHERE name = $1 AND active
-        )
-        INSERT INTO realtime.scorecards (name, version, criteria, created_by)
-        SELECT $1, 1 + coalesce(max(version), 0), $2, $3
-          FROM realtime.scorecards WHERE name = $1
-        RETURNING *
-        """,
+            UPDATE realtime.scorecards SET active = false WHERE name = $2 AND active
+        ), made AS (
+            INSERT INTO realtime.scorecards (name, version, criteria, created_by)
+            SELECT $2, 1 + coalesce(max(version), 0), $3, $4
+              FROM realtime.scorecards WHERE name = $2
+            RETURNING *
+        ), changed AS (
+            SELECT jsonb_build_object('scorecard_id', id, 'version', version) AS facts FROM made
+        ), {AUDITED}
+        SELECT * FROM made
+        """,  # noqa: S608 - a part of several statements
+        audit.rows(),
         name,
         [
             {"key": one.key, "label": one.label, "weight": one.weight, "max": one.max}
@@ -69,13 +78,19 @@ async def insert(conn: Conn, name: str, *, criteria: Sequence[Criterion], by: in
     return to_scorecard(row)
 
 
-async def activate(conn: Conn, scorecard_id: int, *, active: bool) -> Scorecard | None:
+async def activate(conn: Conn, scorecard_id: int, *, active: bool, audit: Act) -> Scorecard | None:
     """Set whether a scorecard is active; None when there is none."""
     row = await conn.fetchrow(
-        """
+        f"""
         -- scorecards.activate
-        UPDATE realtime.scorecards SET active = $2 WHERE id = $1 RETURNING *
-        """,
+        WITH made AS (
+            UPDATE realtime.scorecards SET active = $3 WHERE id = $2 RETURNING *
+        ), changed AS (
+            SELECT '{{}}'::jsonb AS facts FROM made
+        ), {AUDITED}
+        SELECT * FROM made
+        """,  # noqa: S608 - a part of several statements
+        audit.rows(),
         scorecard_id,
         active,
     )

@@ -1,0 +1,3 @@
+-- no transaction
+-- Pages are read by (at, id).
+CREATE INDEX CONCURRENTLY IF NOT EXISTS audit_until_act ON realtime.audit (act, at, id);
