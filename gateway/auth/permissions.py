@@ -1,8 +1,8 @@
-"""Every permission that the gateway checks: its name in crm.permissions, and what it allows.
+"""Every permission: its name in crm.permissions, what it allows, and which are only reserved.
 
 use cases, sockets ─▶ here. docs/crm-contract.md lists the same for the CRM; a test compares the
 two, and finds a name that is written anywhere else in the gateway. A name in crm.permissions that
-is not listed has no effect.
+is not listed, or is only reserved, has no effect.
 """
 
 from __future__ import annotations
@@ -45,6 +45,27 @@ ALLOWS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """permission → what somebody who has it may do, in the order of docs/crm-contract.md."""
+
+RESERVED: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "clientchats.answer": "to answer client chats",
+        "clientchats.view_all": "to see all client chats, not only those of their teams",
+        "clientchats.manage": "to set hours, service levels, labels and templates of client chats",
+        "channels.manage": "to connect and disconnect messengers of client chats",
+        "calls.control": "to hold, transfer and end their own calls from the CRM",
+        "calls.dial": "to dial from the CRM",
+        "calls.transfer_out": "to transfer calls to numbers outside",
+        "calls.control_any": "to control calls of others",
+        "calls.monitor": "to listen to calls as they are made",
+        "calls.record": "to begin and end recordings",
+        "agents.manage": "to set pauses and queues of other agents",
+        "webhooks.manage": "to set where events are posted to",
+        "intelligence.view": "to see profiles of customers",
+        "notifications.send": "to send notifications to colleagues",
+        "notifications.view": "to see which notifications were sent",
+    }
+)
+"""permission → what it will allow. Nothing checks it: what does moves it to ALLOWS first."""
 
 TOPICS: Final[Mapping[str, str]] = MappingProxyType({CALLBACKS_HANDLE: topics.CALLBACKS})
 """permission → the topic that every socket of somebody who has it is subscribed to."""

@@ -1,4 +1,4 @@
-"""The permissions in docs/crm-contract.md are those that the code checks, and have one home."""
+"""The permissions in docs/crm-contract.md are those of the code, and have one home."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ HOME = ROOT / "gateway" / "auth" / "permissions.py"
 
 
 def test_the_table_of_permissions_is_the_list_in_the_code() -> None:
-    """Each row of the table is a name and a text of the list, in its order."""
+    """Each row is a name and a text of the list, in its order, and says what is only reserved."""
     section = CONTRACT.split("### `crm.permissions`")[1].split("\n### ")[0]
     table = section.split("| permission | allows |\n|---|---|\n")[1].split("\n\n")[0]
     rows = re.findall(r"^\| `(.+?)` \| (.+) \|$", table, re.MULTILINE)
 
-    assert rows == list(permissions.ALLOWS.items())
+    reserved = [
+        (name, f"reserved, no effect yet: {text}") for name, text in permissions.RESERVED.items()
+    ]
+    assert rows == [*permissions.ALLOWS.items(), *reserved]
     assert len(table.splitlines()) == len(rows)
 
 
@@ -32,6 +35,20 @@ def test_every_permission_of_the_module_is_listed() -> None:
     assert set(constants.values()) == set(permissions.ALLOWS)
     assert all(name == value.replace(".", "_").upper() for name, value in constants.items())
     assert permissions.TOPICS.keys() <= permissions.ALLOWS.keys()
+    assert permissions.RESERVED.keys().isdisjoint(permissions.ALLOWS)
+
+
+def test_a_permission_that_is_not_reserved_is_checked() -> None:
+    """One that no module imports has no effect: it is reserved."""
+    used = {
+        alias.name
+        for path in (ROOT / "gateway").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module == "gateway.auth.permissions"
+        for alias in node.names
+    }
+    unused = {name.replace(".", "_").upper() for name in permissions.ALLOWS} - used
+    assert unused == set()
 
 
 def test_the_table_of_scopes_is_the_list_in_the_code() -> None:
@@ -51,7 +68,10 @@ def test_the_table_of_scopes_is_the_list_in_the_code() -> None:
 
 
 def test_a_permission_is_written_in_no_other_module() -> None:
-    """Whoever checks a permission imports it, so that a search for its name finds every check."""
+    """Whoever checks a permission imports it, so that a search for its name finds every check.
+
+    One that is reserved has no name to import: it must move to those that are checked first.
+    """
     written = [
         f"{path.relative_to(ROOT)}:{node.lineno} {node.value}"
         for path in sorted((ROOT / "gateway").rglob("*.py"))
@@ -59,6 +79,6 @@ def test_a_permission_is_written_in_no_other_module() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant)
         and isinstance(node.value, str)
-        and node.value in permissions.ALLOWS
+        and node.value in {*permissions.ALLOWS, *permissions.RESERVED}
     ]
     assert written == []
