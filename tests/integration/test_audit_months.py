@@ -17,6 +17,7 @@ from gateway.audit import months
 from gateway.context import Services
 from gateway.db import Pool, migrate
 from gateway.jobs import Again, Job
+from ingest import PartitionMonth
 from tests.support.audit import FILL, INSERT, migrations_before
 from tests.support.given_settings import GivenSettings
 
@@ -99,7 +100,7 @@ async def test_the_audit_of_before_ends_with_its_last_month(
     year, month = map(int, first.split("_")[-2:])
     until = datetime(year, month, 1, tzinfo=UTC)
     now = datetime.now(UTC)
-    oldest = months.PartitionMonth(now.year, now.month).begin
+    oldest = PartitionMonth(now.year, now.month).begin
     kept = await conn.fetchval("SELECT count(*) FROM realtime.audit WHERE at >= $1", oldest)
 
     await months.run(connect(conn), months=1, now=now.replace(day=28) + timedelta(days=4))

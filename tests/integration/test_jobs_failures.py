@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from gateway.audit import Act, Origin
 from gateway.jobs import (
     Again,
     Dead,
@@ -195,10 +196,12 @@ async def test_dead_jobs_do_not_slow_down_the_living(jobs: Jobs) -> None:
     async with jobs.connect() as conn:
         rows = await dead.page(conn, limit=10)
         assert await dead.page(conn, kind="tests.other", limit=10) == []
-        assert await dead.retry(conn, rows[0].id) == KIND
-        assert await dead.retry(conn, rows[0].id) is None
-        assert await dead.discard(conn, rows[1].id) == KIND
-        assert await dead.discard(conn, rows[1].id) is None
+        act = Act("job.retry", Origin("cli"))
+        assert await dead.retry(conn, rows[0].id, audit=act) == KIND
+        assert await dead.retry(conn, rows[0].id, audit=act) is None
+        assert await dead.discard(conn, rows[1].id, audit=act) == KIND
+        assert await dead.discard(conn, rows[1].id, audit=act) is None
+        assert await conn.fetchval("SELECT count(*) FROM realtime.audit") == 2
     [job] = await jobs.claim()
 
     assert [row.error_code for row in rows] == ["tests.refused"] * 2

@@ -238,7 +238,7 @@ async def test_an_act_names_its_source_its_request_and_its_subject(small_desk: D
 ])  # fmt: skip
 async def test_every_answer_has_a_request_id(small_desk: Desk, said: str | None, own: bool) -> None:
     """The client's own where it is a short token; also of a refusal, and of a page."""
-    headers = {} if said is None else {"X-Request-Id": said.encode("latin-1")}
+    headers = [] if said is None else [(b"X-Request-Id", said.encode("latin-1"))]
     http = small_desk.http()
     for path, status in (("/v1/audit", 401), ("/v1/nothing", 404), ("/healthz", 200), ("/", 200)):
         answer = await http.get(path, headers=headers)
