@@ -21,6 +21,7 @@ from gateway.limits import KeyedRate
 from gateway.protocol import codec
 from gateway.protocol.frame import MAX_INT, Id
 from gateway.rest import anonymous
+from gateway.rest.request_id import request_id_of
 from gateway.rest.worker import parts_of
 
 BEARER = HTTPBearer(auto_error=False, description="The same token as the socket's.")
@@ -120,7 +121,7 @@ async def context(
     if wait_s := commands.acquire(claims.employee_id):
         raise TooFast(wait_s)
     parts.services.admit("read" if request.method in SAFE else "write")
-    origin = Origin("rest", request.scope["state"]["request_id"])
+    origin = Origin("rest", request_id_of(request.scope))
     return Context(await parts.identities.identify(claims), parts.services, origin=origin)
 
 

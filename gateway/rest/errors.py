@@ -20,6 +20,7 @@ from gateway.errors import (
 from gateway.protocol import Refusal, codec
 from gateway.protocol.frame import frame
 from gateway.rest.methods import methods_of
+from gateway.rest.request_id import HEADER, request_id_of
 
 log = structlog.get_logger(__name__)
 
@@ -67,14 +68,12 @@ def install(app: FastAPI) -> None:
         return answer
 
     async def unexpected(request: Request, error: Exception) -> Response:
-        log.error(
-            "request.failed",
-            path=request.url.path,
-            request=request.scope["state"]["request_id"],
-            exc_info=error,
-        )
+        request_id = request_id_of(request.scope)
+        log.error("request.failed", path=request.url.path, request=request_id, exc_info=error)
         request.state.logged = True  # Starlette raises it again
-        return body(GatewayError())
+        answer = body(GatewayError())
+        answer.headers[HEADER] = request_id  # Starlette sends it past all middleware
+        return answer
 
     app.add_exception_handler(GatewayError, refused)
     app.add_exception_handler(RequestValidationError, invalid)

@@ -16,8 +16,14 @@ from gateway.audit.act import REQUEST_ID
 HEADER = "X-Request-Id"
 
 
+def request_id_of(scope: Scope) -> str:
+    """Return the id of a request."""
+    request_id: str = scope["state"]["request_id"]
+    return request_id
+
+
 class RequestIds:
-    """ASGI middleware that gives every request an id, in scope["state"]["request_id"]."""
+    """ASGI middleware that gives every request an id."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -15,7 +15,7 @@ from gateway.demo.install import CRM_SQL
 from gateway.protocol import CallOffered, MessageCreated
 from tests.docs.pages import ROOT
 from tests.support.calls import ANSWERED, play, recorded
-from tests.support.desk import OKSANA, PETRO, Desk
+from tests.support.desk import OKSANA, PETRO, Desk, eventually
 from tests.support.servers import dsn_name
 
 PAGE = (ROOT / "docs" / "crm-contract.md").read_text(encoding="utf-8")
@@ -99,6 +99,7 @@ async def test_the_roles_of_the_page_are_enough(
     await play(desk, await recorded(ANSWERED))
     assert (await oksana.next(CallOffered)).call.customer is not None
     assert (await desk.http().get("/readyz")).json()["contract"] == {}
+    await eventually(lambda: desk.sql("SELECT FROM pg_class WHERE relname ~ '^audit_20'"))
     await desk.close()
 
     with pytest.raises(asyncpg.InsufficientPrivilegeError):

@@ -120,3 +120,5 @@ async def test_the_command_line_does_the_same(
     assert [(act, actor) for act, actor, _ in await acts(small_desk)] == [
         ("job.retry", None), *[("job.discard", None)] * 3,
     ]  # fmt: skip
+    sources = await small_desk.sql("SELECT DISTINCT source FROM realtime.audit")
+    assert [row["source"] for row in sources] == ["cli"]

@@ -100,6 +100,7 @@ async def test_an_error_of_a_route_is_logged_once(
     assert answer.json()["error"]["code"] == "internal"
     errors = [one for one in logged if one["log_level"] == "error"]
     assert [one["event"] for one in errors] == ["request.failed"]
+    assert errors[0]["request"] == answer.headers["X-Request-Id"]
     assert warnings(caplog) == []
 
 
