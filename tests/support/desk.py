@@ -35,7 +35,7 @@ from gateway.client import socket as client_socket
 from gateway.settings import Settings
 from gateway.sockets.node import Node
 from tests.support.given_settings import GivenSettings
-from tests.support.text_crm import TEXT_CRM, uuid_of
+from tests.support.text_crm import NEST_LOGIN, TEXT_CRM, nest_token, uuid_of
 
 SECRET = "a secret of thirty-two bytes or so"
 PBX_SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
@@ -57,6 +57,18 @@ def employee(number: int) -> int:
     """Return the id of an employee of the demo, in the CRM that the tests run on."""
     return id_of("employee", uuid_of("user", number)) if TEXT_CRM else number
 
+
+def customer(number: int) -> int:
+    """Return the id of a customer of the demo, in the CRM that the tests run on."""
+    return id_of("customer", uuid_of("client", number)) if TEXT_CRM else number
+
+
+def staff(*employee_ids: int) -> list[int]:
+    """Return the numbers that these employees have in the demo's tables, which tests change."""
+    return [NUMBERS[one] for one in employee_ids]
+
+
+NUMBERS = {employee(number): number for number in range(1, 21)}
 
 OKSANA, PETRO, IRYNA = employee(1), employee(2), employee(3)
 DIRECTOR = employee(19)
@@ -100,13 +112,20 @@ class RunningNode:
         await self.running
 
 
+def own_tokens() -> Tokens:
+    """Return what verifies the tokens of these tests as a node does."""
+    if TEXT_CRM:
+        return Tokens(SECRET, "", "", 0, requires_id=False)
+    return Tokens(SECRET, "crm-gateway", "crm-gateway", 0)
+
+
 @dataclass
 class Desk:
     """Nodes, people and a way to look into the database."""
 
     database: str
     redis_url: str
-    tokens: Tokens = field(default_factory=lambda: Tokens(SECRET, "crm-gateway", "crm-gateway", 0))
+    tokens: Tokens = field(default_factory=own_tokens)
     nodes: list[RunningNode] = field(default_factory=list)
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
@@ -137,6 +156,7 @@ class Desk:
                 "database_pool": 5,
                 "database_timeout_s": PATIENCE_S,
                 "hello_wait_s": PATIENCE_S,
+                **(NEST_LOGIN if TEXT_CRM else {}),
                 **changes,
             }
         )
@@ -154,8 +174,9 @@ class Desk:
         return started
 
     def token(self, employee_id: int, *, ttl: timedelta = timedelta(hours=1)) -> str:
-        subject = SUBJECTS.get(employee_id) if TEXT_CRM else None
-        return self.tokens.issue(subject or employee_id, ttl=ttl)
+        if TEXT_CRM:
+            return nest_token(SUBJECTS.get(employee_id, str(employee_id)), SECRET, ttl)
+        return self.tokens.issue(employee_id, ttl=ttl)
 
     async def client(self, employee_id: int, *, node: int = 0, **options: Any) -> Connection:
         """Connect as an employee; the connection is closed with the test."""

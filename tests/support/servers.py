@@ -27,8 +27,8 @@ from gateway.demo import install
 from gateway.embedded import start_postgres, start_valkey
 from tests.support import reused_connections
 from tests.support.reused_connections import connect_anew
+from tests.support.text_crm import MIRROR, TEXT_CRM
 from tests.support.text_crm import SQL as TEXT_CRM_SQL
-from tests.support.text_crm import TEXT_CRM
 
 RESTORING = Path(__file__).with_name("reused_database.sql")
 DATABASE_URL = "GATEWAY_TEST_DATABASE_URL"
@@ -232,6 +232,7 @@ async def _make_template(dsn: str, name: str) -> None:
         await install(conn)
         if TEXT_CRM:
             await conn.execute(TEXT_CRM_SQL.read_text(encoding="utf-8"))
+            await conn.execute(MIRROR.read_text(encoding="utf-8"))
         if DATABASE_URL not in os.environ:  # it takes a superuser
             await conn.execute(RESTORING.read_text(encoding="utf-8"))
     finally:

@@ -27,7 +27,7 @@ from tests.support.attachments import (
     picture,
     upload,
 )
-from tests.support.desk import IRYNA, OKSANA, PETRO, Desk, eventually, refused
+from tests.support.desk import IRYNA, OKSANA, PETRO, Desk, employee, eventually, refused
 
 pytest_plugins = ["tests.support.buckets"]
 
@@ -218,7 +218,7 @@ async def test_only_ones_own_files_of_this_conversation_can_be_sent(file_desk: D
 
 async def test_who_is_not_there_declares_and_reads_nothing(file_desk: Desk) -> None:
     """A stranger's answer is that of no conversation and no file; so is who left, at once."""
-    oksana, petro, stranger = [await file_desk.client(one) for one in (OKSANA, PETRO, 4)]
+    oksana, petro, stranger = [await file_desk.client(one) for one in (OKSANA, PETRO, employee(4))]
     command = ConversationCreate(title="Room", employee_ids=[PETRO])
     room = (await oksana.request(command)).conversation.id
     file = await picture(oksana, room)
@@ -362,7 +362,7 @@ async def test_files_over_http(file_desk: Desk) -> None:
     assert paper.headers["content-disposition"].startswith("inline; ")
     assert "sandbox" not in paper.headers["content-security-policy"]
     assert (await file_desk.http().get(shown)).status_code == 401
-    stranger = await file_desk.http(4).get(shown)
+    stranger = await file_desk.http(employee(4)).get(shown)
     assert stranger.json()["error"]["code"] == "attachment.not_found"
 
 

@@ -19,7 +19,7 @@ from gateway.protocol import (
     UnreadChanged,
     UnreadGet,
 )
-from tests.support.desk import IRYNA, OKSANA, PETRO, Desk, nothing_within, refused
+from tests.support.desk import IRYNA, OKSANA, PETRO, Desk, employee, nothing_within, refused
 
 
 async def test_a_message_crosses_nodes(desk: Desk) -> None:
@@ -158,7 +158,7 @@ async def test_a_group_reaches_all_its_members_at_once(desk: Desk) -> None:
 async def test_lists_are_paged_newest_first(small_desk: Desk) -> None:
     """A cursor goes on where the page before ended, without repeating or skipping any."""
     oksana = await small_desk.client(OKSANA)
-    made = [(await oksana.open(person)).conversation.id for person in range(2, 9)]
+    made = [(await oksana.open(employee(n))).conversation.id for n in range(2, 9)]
     await oksana.send(made[0], "newest")
 
     first = await oksana.request(ConversationList(limit=4))
@@ -223,7 +223,7 @@ async def test_conversations_that_were_active_at_one_moment_are_all_listed(
 ) -> None:
     """A page may end among them: many conversations may be written to by one statement."""
     oksana = await small_desk.client(OKSANA)
-    rooms = [(await oksana.open(employee_id)).conversation.id for employee_id in range(2, 9)]
+    rooms = [(await oksana.open(employee(n))).conversation.id for n in range(2, 9)]
     await small_desk.sql("UPDATE realtime.conversations SET last_message_at = '2026-11-22T10:00Z'")
 
     seen, cursor = list[int](), None

@@ -20,7 +20,7 @@ from gateway.protocol import (
     MessageSchedule,
 )
 from tests.acceptance.chat.test_scheduled import make_due
-from tests.support.desk import IRYNA, OKSANA, PETRO, Desk, nothing_within
+from tests.support.desk import IRYNA, OKSANA, PETRO, Desk, employee, nothing_within
 
 
 async def test_a_draft_is_on_all_my_devices(desk: Desk) -> None:
@@ -124,7 +124,7 @@ async def test_two_devices_at_once_agree(desk: Desk) -> None:
 async def test_drafts_are_listed_newest_first(small_desk: Desk) -> None:
     """In pages; without those cleared, and without conversations one has left."""
     oksana = await small_desk.client(OKSANA)
-    rooms = [(await oksana.open(person)).conversation.id for person in range(2, 9)]
+    rooms = [(await oksana.open(employee(n))).conversation.id for n in range(2, 9)]
     for room in rooms:
         await oksana.request(DraftSet(conversation_id=room, text=f"in {room}"))
     await oksana.request(DraftClear(conversation_id=rooms[3]))

@@ -11,7 +11,7 @@ from gateway.db import connect
 from gateway.people import words
 from gateway.people.queries.words import LOCK
 from gateway.protocol import EmployeeSearch
-from tests.support.desk import IRYNA, OKSANA, Desk, eventually
+from tests.support.desk import IRYNA, OKSANA, Desk, employee, eventually
 
 KEPT = "SELECT count(*) AS count FROM realtime.employee_words"
 FULL_DISK = """
@@ -69,21 +69,22 @@ async def test_a_change_in_the_crm_counts_at_once(small_desk: Desk) -> None:
     await found(oksana, "")
 
     await small_desk.sql("INSERT INTO demo_crm.staff VALUES (301, 'Нова Людина', 1, 'Агент', 1)")
-    assert await found(oksana, "нова люд") == [301]
+    assert await found(oksana, "нова люд") == [employee(301)]
     await small_desk.sql(
         "UPDATE demo_crm.staff SET full_name = 'Хтось Інший', job_title = 'Космонавт'"
         " WHERE id = 301"
     )
     assert await found(oksana, "нова люд") == []
-    assert await found(oksana, "хтось інший") == await found(oksana, "космонавт") == [301]
+    assert await found(oksana, "хтось інший") == await found(oksana, "космонавт") == [employee(301)]
     await small_desk.sql("DELETE FROM demo_crm.staff WHERE id = 301")
     await small_desk.sql("INSERT INTO demo_crm.staff VALUES (302, 'Ще Одна', 1, 'Агент', 1)")
     assert await found(oksana, "хтось") == []
-    assert await found(oksana, "ще одна") == [302]
+    assert await found(oksana, "ще одна") == [employee(302)]
 
     async def forgotten() -> bool:
         kept = await small_desk.sql("SELECT employee_id FROM realtime.employee_words")
-        return {row["employee_id"] for row in kept} & {301, 302} == {302}
+        newcomers = {employee(301), employee(302)}
+        return {row["employee_id"] for row in kept} & newcomers == {employee(302)}
 
     await eventually(forgotten)
 

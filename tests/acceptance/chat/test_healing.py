@@ -82,7 +82,7 @@ async def test_a_conversation_made_during_a_hello_is_joined(
     made: list[Conversation] = []
 
     async def late(topics: Collection[str]) -> None:
-        if "user:2" in topics and not made:
+        if f"user:{PETRO}" in topics and not made:
             made.append((await oksana.open(PETRO)).conversation)
         await subscribe(topics)
 

@@ -25,10 +25,19 @@ from gateway.protocol import (
     ParticipantChanged,
     TypingStarted,
 )
-from tests.support.desk import IRYNA, OKSANA, PETRO, Desk, RunningNode, eventually, refused
+from tests.support.desk import (
+    IRYNA,
+    OKSANA,
+    PETRO,
+    Desk,
+    RunningNode,
+    employee,
+    eventually,
+    refused,
+)
 from tests.support.raw import raw
 
-MARIA = 4
+MARIA = employee(4)
 
 
 def here(running: RunningNode, topic: str) -> list[int]:
@@ -282,9 +291,9 @@ async def test_one_conversation_is_read_alone(desk: Desk) -> None:
 async def test_everybody_in_a_large_group_is_listed_by_pages(small_desk: Desk) -> None:
     """Each once, in order, with their roles and presence; the list shows the first twenty only."""
     oksana = await small_desk.client(OKSANA)
-    people = list(range(2, 20))
+    people = [employee(number) for number in range(2, 20)]
     group = await make_group(oksana, *people)
-    await oksana.request(ConversationRemove(conversation_id=group, employee_id=5))
+    await oksana.request(ConversationRemove(conversation_id=group, employee_id=employee(5)))
 
     found, after = [], None
     while True:

@@ -21,7 +21,7 @@ from gateway.protocol import (
     MessageReacted,
     MessageUpdated,
 )
-from tests.support.desk import IRYNA, OKSANA, PETRO, Desk, eventually, refused
+from tests.support.desk import IRYNA, OKSANA, PETRO, Desk, employee, eventually, refused
 from tests.support.raw import raw
 
 
@@ -128,9 +128,11 @@ async def test_twenty_who_edit_and_react_at_once_see_the_same(empty_desk: Desk) 
     desk, people = empty_desk, range(1, 20)
     for _ in range(2):  # all of them wait for one row: a connection for each, or some are shed
         await desk.start_node(database_pool=12)
-    clients = {who: await desk.client(who, node=who % 2) for who in people}
+    clients = {who: await desk.client(employee(who), node=who % 2) for who in people}
     phone = await desk.client(OKSANA, node=0)
-    made = await clients[1].request(ConversationCreate(title="Busy", employee_ids=list(people)))
+    made = await clients[1].request(
+        ConversationCreate(title="Busy", employee_ids=[employee(who) for who in people])
+    )
     room = made.conversation.id
     for who in people:
         await clients[who].send(room, f"message of {who}")
@@ -146,7 +148,7 @@ async def test_twenty_who_edit_and_react_at_once_see_the_same(empty_desk: Desk) 
             await client.delete(room, who)
 
     async with asyncio.TaskGroup() as group:
-        for who, client in [*clients.items(), (OKSANA, phone)]:
+        for who, client in [*clients.items(), (1, phone)]:
             # Somebody's reaction may come after the deletion: then it is refused, as it should be.
             group.create_task(_unless_deleted(act(who, client)))
 

@@ -18,7 +18,7 @@ from gateway.protocol import (
     UnreadChanged,
     UnreadGet,
 )
-from tests.support.desk import IRYNA, OKSANA, PETRO, Desk, refused
+from tests.support.desk import IRYNA, OKSANA, PETRO, Desk, employee, refused
 
 
 async def _group(by: Connection, *others: int) -> Conversation:
@@ -156,7 +156,7 @@ async def test_mentions_are_counted_and_follow_edits(desk: Desk) -> None:
 async def test_naming_everybody_in_a_large_group_is_not_for_everybody(desk: Desk) -> None:
     """Above 20 people a member's <@all> is plain text; an owner's, and who may, is not."""
     oksana, petro = await desk.client(OKSANA), await desk.client(PETRO, node=1)
-    room = await _group(oksana, *range(2, 20))
+    room = await _group(oksana, *map(employee, range(2, 20)))
     assert (await petro.send(room.id, "<@all> small enough")).mention_all
     await desk.sql(
         """
@@ -187,7 +187,7 @@ async def test_ten_thousand_mentions_cost_little_and_count_a_hundred(small_desk:
         room.id,
     )
 
-    same = await oksana.send(room.id, "<@2>" * 2_000)
+    same = await oksana.send(room.id, f"<@{PETRO}>" * (2_000 if PETRO < 10 else 400))
     many = await oksana.send(room.id, "".join(f"<@{id_}>" for id_ in range(1000, 1998)) + "<@all>")
     huge = await oksana.send(room.id, f"<@{2**63}> <@{10**18}> <@99999999999999999999>" + "<@" * 9)
 
@@ -200,7 +200,7 @@ async def test_ten_thousand_mentions_cost_little_and_count_a_hundred(small_desk:
 async def test_who_may_edit_and_delete(desk: Desk) -> None:
     """One's own; an owner deletes anyone's; who is not in it learns nothing at all."""
     oksana, petro = await desk.client(OKSANA), await desk.client(PETRO, node=1)
-    taras = await desk.client(4)
+    taras = await desk.client(employee(4))
     room = await _group(oksana, PETRO, IRYNA)
     iryna = await desk.client(IRYNA)
     sent = await petro.send(room.id, "mine")

@@ -11,12 +11,13 @@ from loadtests.messenger.plan import MessengerPlan, make
 from loadtests.messenger.run import MessengerRun, MessengerSetup, play
 from loadtests.messenger.view import ClientView
 from loadtests.test_users import SignedInUser
-from tests.support.desk import Desk
+from tests.support.desk import OKSANA, Desk, employee
 
 
 async def carried_out(desk: Desk, plan: MessengerPlan) -> MessengerRun:
-    """Have the first employees of the demo CRM play on this desk's nodes."""
-    players = [SignedInUser(one, desk.token(one), "") for one in range(1, plan.people + 1)]
+    """Have the first employees of the CRM play on this desk's nodes."""
+    people = [employee(number) for number in range(1, plan.people + 1)]
+    players = [SignedInUser(one, desk.token(one), "") for one in people]
     urls = [node.socket_url for node in desk.nodes]
     return await play(MessengerSetup(desk.database, urls, players), plan)
 
@@ -40,7 +41,7 @@ async def test_a_device_that_drops_an_event_is_found(
     take = ClientView.take
 
     def overlook(view: ClientView, event: object) -> None:
-        if view.employee_id != 1 or not isinstance(event, MessageReacted):
+        if view.employee_id != OKSANA or not isinstance(event, MessageReacted):
             take(view, event)
 
     monkeypatch.setattr(ClientView, "take", overlook)

@@ -17,7 +17,7 @@ from gateway.protocol import (
     ParticipantChanged,
 )
 from tests.acceptance.chat.test_members import make_group
-from tests.support.desk import IRYNA, OKSANA, PETRO, Desk, eventually, refused
+from tests.support.desk import IRYNA, OKSANA, PETRO, Desk, eventually, refused, staff
 
 DISMISS = "UPDATE demo_crm.staff SET dismissed_on = current_date - 1 WHERE id = ANY ($1::bigint[])"
 
@@ -78,7 +78,7 @@ async def test_the_longest_standing_admin_or_member_follows(desk: Desk) -> None:
         ConversationSetRole(conversation_id=group, employee_id=IRYNA, role="admin")
     )
     await petro.next(MessageCreated)
-    await desk.sql(DISMISS, [OKSANA])
+    await desk.sql(DISMISS, staff(OKSANA))
 
     assert await sweep_of(desk).look_twice() == 1
 
@@ -100,7 +100,7 @@ async def test_a_group_is_given_once(desk: Desk) -> None:
     oksana = await desk.client(OKSANA)
     groups = [await make_group(oksana, PETRO, IRYNA) for _ in range(5)]
     first, second = sweep_of(desk), sweep_of(desk, node=1)
-    await desk.sql(DISMISS, [OKSANA])
+    await desk.sql(DISMISS, staff(OKSANA))
 
     assert await first.look() == await second.look() == 0
     given = await asyncio.gather(first.look(after_s=GRACE_S), second.look(after_s=GRACE_S))
@@ -127,7 +127,7 @@ async def test_only_groups_without_an_owner_are_given(desk: Desk) -> None:
         client = await desk.client(person)
         await client.request(ConversationLeave(conversation_id=alone))
     await oksana.open(PETRO)
-    await desk.sql(DISMISS, [OKSANA])
+    await desk.sql(DISMISS, staff(OKSANA))
 
     assert await sweep_of(desk).look_twice() == 0
     assert (await roles(desk, PETRO, shared))[IRYNA] == "member"
@@ -140,7 +140,7 @@ async def test_a_dismissed_owner_is_no_owner_for_others(small_desk: Desk) -> Non
     await petro.request(
         ConversationSetRole(conversation_id=group, employee_id=OKSANA, role="owner")
     )
-    await small_desk.sql(DISMISS, [OKSANA])
+    await small_desk.sql(DISMISS, staff(OKSANA))
 
     demote = ConversationSetRole(conversation_id=group, employee_id=PETRO, role="member")
     assert await refused(petro.request(demote)) == "conversation.last_owner"
@@ -155,13 +155,13 @@ async def test_who_is_dismissed_for_a_moment_keeps_the_group(desk: Desk) -> None
     sweep = sweep_of(desk)
 
     for _ in range(2):
-        await desk.sql(DISMISS, [OKSANA])
+        await desk.sql(DISMISS, staff(OKSANA))
         assert await sweep.look(after_s=30) == 0
         assert await sweep.look(after_s=GRACE_S - 60) == 0
-        await desk.sql(RETURN, [OKSANA])
+        await desk.sql(RETURN, staff(OKSANA))
         assert await sweep.look(after_s=30) == 0
     assert (await roles(desk, PETRO, group))[OKSANA] == "owner"
-    await desk.sql(DISMISS, [OKSANA])
+    await desk.sql(DISMISS, staff(OKSANA))
     assert await sweep.look(after_s=GRACE_S) == 0
     assert await sweep.look(after_s=GRACE_S) == 1
 
@@ -171,11 +171,11 @@ async def test_a_group_keeps_an_owner_when_only_dismissed_people_remain(desk: De
     petro = await desk.client(PETRO)
     group = await make_group(petro, OKSANA, IRYNA)
     await petro.request(ConversationSetRole(conversation_id=group, employee_id=IRYNA, role="admin"))
-    await desk.sql(DISMISS, [OKSANA, IRYNA])
+    await desk.sql(DISMISS, staff(OKSANA, IRYNA))
 
     await petro.request(ConversationLeave(conversation_id=group))
 
-    await desk.sql(RETURN, [OKSANA])
+    await desk.sql(RETURN, staff(OKSANA))
     assert await roles(desk, OKSANA, group) == {OKSANA: "member", IRYNA: "owner"}
     assert await sweep_of(desk).look_twice() == 1
     assert await roles(desk, OKSANA, group) == {OKSANA: "owner", IRYNA: "owner"}
@@ -186,11 +186,11 @@ async def test_a_dismissed_owner_is_not_made_one_again(small_desk: Desk) -> None
     petro = await small_desk.client(PETRO)
     group = await make_group(petro, OKSANA, IRYNA)
     await petro.request(ConversationSetRole(conversation_id=group, employee_id=IRYNA, role="owner"))
-    await small_desk.sql(DISMISS, [OKSANA, IRYNA])
+    await small_desk.sql(DISMISS, staff(OKSANA, IRYNA))
 
     await petro.request(ConversationLeave(conversation_id=group))
 
-    await small_desk.sql(RETURN, [OKSANA, IRYNA])
+    await small_desk.sql(RETURN, staff(OKSANA, IRYNA))
     assert await roles(small_desk, OKSANA, group) == {OKSANA: "member", IRYNA: "owner"}
     told = await small_desk.sql(
         "SELECT attrs FROM realtime.messages WHERE attrs ->> 'event' = 'role_changed'"
@@ -212,7 +212,7 @@ async def test_a_group_that_cannot_be_given_keeps_no_other_from_it(desk: Desk) -
     """The first one fails each time; the one after it gets its owner."""
     oksana = await desk.client(OKSANA)
     broken, whole = [await make_group(oksana, PETRO, IRYNA) for _ in range(2)]
-    await desk.sql(DISMISS, [OKSANA])
+    await desk.sql(DISMISS, staff(OKSANA))
     await desk.sql(f"ALTER TABLE realtime.audit ADD CHECK (conversation_id <> {broken})")
 
     assert await sweep_of(desk).look_twice() == 1
@@ -224,7 +224,7 @@ async def test_a_group_that_cannot_be_given_keeps_no_other_from_it(desk: Desk) -
 async def test_a_pause_of_the_sweeps_is_no_time_of_grace(desk: Desk) -> None:
     """Found a week ago and now: nobody knows what was between, so the time begins anew."""
     await make_group(await desk.client(OKSANA), PETRO, IRYNA)
-    await desk.sql(DISMISS, [OKSANA])
+    await desk.sql(DISMISS, staff(OKSANA))
     sweep = sweep_of(desk)
     assert await sweep.look() == 0
     await desk.sql("UPDATE realtime.ownerless_groups SET seen_at = seen_at - interval '7 days'")
@@ -238,7 +238,7 @@ async def test_a_worker_sweeps_by_itself(empty_desk: Desk) -> None:
     """Its job gives the group away after the setting's time."""
     await empty_desk.start_node(upkeep_s=0.02, owner_grace_s=0.1)
     group = await make_group(await empty_desk.client(OKSANA), PETRO, IRYNA)
-    await empty_desk.sql(DISMISS, [OKSANA])
+    await empty_desk.sql(DISMISS, staff(OKSANA))
 
     async def given() -> bool:
         return "owner" in {(await roles(empty_desk, PETRO, group))[one] for one in (PETRO, IRYNA)}

@@ -19,7 +19,7 @@ from gateway.protocol import (
     MessageUnschedule,
     ScheduledMessage,
 )
-from tests.support.desk import IRYNA, OKSANA, PETRO, Desk, eventually, refused
+from tests.support.desk import IRYNA, OKSANA, PETRO, Desk, eventually, refused, staff
 
 SCHEDULED = "/v1/messenger/scheduled-messages"
 
@@ -158,7 +158,9 @@ async def test_membership_and_standing_are_checked_when_it_is_sent(desk: Desk) -
         " WHERE conversation_id = $1 AND employee_id = $2",
         room, OKSANA,
     )  # fmt: skip
-    await desk.sql("UPDATE demo_crm.staff SET dismissed_on = '2026-01-01' WHERE id = $1", IRYNA)
+    await desk.sql(
+        "UPDATE demo_crm.staff SET dismissed_on = '2026-01-01' WHERE id = $1", *staff(IRYNA)
+    )
 
     await make_due(desk)
 

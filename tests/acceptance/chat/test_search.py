@@ -22,7 +22,7 @@ from gateway.protocol import (
     MessagesFound,
 )
 from gateway.search_words import SearchTerms
-from tests.support.desk import IRYNA, OKSANA, PETRO, Desk
+from tests.support.desk import IRYNA, OKSANA, PETRO, Desk, employee
 from tests.support.steps import result_of
 
 SPELLINGS = (
@@ -276,10 +276,12 @@ async def test_colleagues_are_found_with_their_presence(small_desk: Desk) -> Non
     async def ids(text: str) -> list[int]:
         return [one.id for one in (await search(text)).employees]
 
-    assert await ids("ЇЖАК") == [101, 103]
-    assert await ids("іжа") == [101, 102, 103]
-    assert await ids("олександр їжак") == [101]
-    assert await ids("zoe support") == [103]
+    oleksandr, mariia, zoe = map(employee, (101, 102, 103))
+
+    assert await ids("ЇЖАК") == [oleksandr, zoe]
+    assert await ids("іжа") == [oleksandr, mariia, zoe]
+    assert await ids("олександр їжак") == [oleksandr]
+    assert await ids("zoe support") == [zoe]
     assert await ids("moroz") == []
     assert await ids("'; DROP TABLE x --") == []
     assert await ids("!!") == []
@@ -317,7 +319,7 @@ async def test_a_word_is_found_however_it_is_typed(small_desk: Desk) -> None:
             ]
             assert [marked(item) for item in found.messages] == [[word] for word in reversed(pair)]
             people = await oksana.request(EmployeeSearch(text=one))
-            assert [person.id for person in people.employees] == [200 + number]
+            assert [person.id for person in people.employees] == [employee(200 + number)]
 
 
 def test_a_text_without_matches_has_a_snippet_all_the_same() -> None:

@@ -127,7 +127,7 @@ async def test_who_is_removed_while_waiting_takes_no_number(small_desk: Desk) ->
         small_desk,
         "WITH held AS (SELECT id FROM realtime.conversations WHERE id = $1 FOR UPDATE)"
         " UPDATE realtime.conversation_participants SET left_seq = 0"
-        " WHERE conversation_id = (SELECT id FROM held) AND employee_id = 2",
+        f" WHERE conversation_id = (SELECT id FROM held) AND employee_id = {PETRO}",
         group,
     ):
         too_late = asyncio.create_task(refused(petro.send(group, "still here?")))
@@ -152,7 +152,7 @@ async def test_what_waits_for_one_conversation_is_stored_together(desk: Desk) ->
         desk,
         "WITH held AS (SELECT id FROM realtime.conversations WHERE id = $1 FOR UPDATE)"
         " UPDATE realtime.conversation_participants SET left_seq = 0"
-        " WHERE conversation_id = (SELECT id FROM held) AND employee_id = 2",
+        f" WHERE conversation_id = (SELECT id FROM held) AND employee_id = {PETRO}",
         group,
     ):
         first = asyncio.create_task(colleagues[0].send(group, "0"))

@@ -18,7 +18,7 @@ from gateway.files.file_lock import FileLock
 from gateway.protocol import AttachmentCreated
 from gateway.rest import files
 from tests.support.attachments import PNG, declare, kept, upload
-from tests.support.desk import IRYNA, OKSANA, PETRO, Desk, eventually
+from tests.support.desk import IRYNA, OKSANA, PETRO, Desk, employee, eventually
 
 
 class Held:
@@ -172,7 +172,11 @@ async def test_bytes_under_way_are_bounded(empty_desk: Desk, tmp_path: Path) -> 
         files_dir=tmp_path / "files", uploading_bytes=2 * size, uploading_total_bytes=3 * size
     )
     made = {}
-    for employee_id, colleague, count in ((OKSANA, PETRO, 3), (PETRO, IRYNA, 1), (IRYNA, 4, 1)):
+    for employee_id, colleague, count in (
+        (OKSANA, PETRO, 3),
+        (PETRO, IRYNA, 1),
+        (IRYNA, employee(4), 1),
+    ):
         client = await empty_desk.client(employee_id)
         conversation_id = (await client.open(colleague)).conversation.id
         made[employee_id] = [await declare(client, conversation_id) for _ in range(count)]

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.client import Connection
 from gateway.protocol import AgentState, AgentStateChanged
-from tests.support.desk import OKSANA, PETRO, Desk, eventually, nothing_within
+from tests.support.desk import OKSANA, PETRO, Desk, employee, eventually, nothing_within
 from tests.support.queues import SALES, SUPPORT, QueuePbx, supervisor, watching
 
 pytestmark = pytest.mark.usefixtures("brisk")
@@ -63,7 +63,7 @@ async def test_a_pause_is_published_whatever_the_order_of_its_events(desk: Desk)
     for queue in (SALES, SUPPORT):
         await pbx.agent("login", queue=queue)
     oksana, petro = await desk.client(OKSANA, node=1), await desk.client(PETRO, node=1)
-    stranger = await desk.client(15)
+    stranger = await desk.client(employee(15))
     client, shown = await watching(desk, [SUPPORT], agents=True)
     assert stranger.welcome.agent is None
     assert [(agent.employee_id, agent.state) for agent in shown.agents] == [(OKSANA, "idle")]

@@ -10,12 +10,13 @@ import pytest
 
 from gateway.protocol import CallDispositionSet, CallList
 from tests.support.calls import ANSWERED, IVAN, made_call, miss, play, recorded
-from tests.support.desk import DIRECTOR, IRYNA, OKSANA, PETRO, Desk, refused
+from tests.support.desk import DIRECTOR, IRYNA, OKSANA, PETRO, Desk, customer, employee, refused
 from tests.support.raw import raw
 
 CALLS = "/v1/telephony/calls"
-ENGINEER = 14
+ENGINEER = employee(14)
 """Has no telephone."""
+IVANS_ID = customer(1)
 
 
 async def test_an_employee_without_a_telephone_has_no_calls(desk: Desk) -> None:
@@ -89,13 +90,13 @@ async def test_calls_with_one_customer_are_those_by_any_of_their_numbers(small_d
     went = await stored_call(small_desk, PETRO, direction="outbound", number="+380507776655")
     await stored_call(small_desk, OKSANA, number="+380441234567")
 
-    assert await listed(small_desk, DIRECTOR, customer_id=1) == [came, went]
-    assert await listed(small_desk, DIRECTOR, customer_id=1, direction="outbound") == [went]
-    assert await listed(small_desk, DIRECTOR, customer_id=1, number=IVAN) == [came]
-    assert await listed(small_desk, DIRECTOR, customer_id=1, number="+380441234567") == []
-    assert await listed(small_desk, DIRECTOR, customer_id=1, agent_id=PETRO) == [went]
-    assert await listed(small_desk, OKSANA, customer_id=1) == [came]
-    assert await listed(small_desk, IRYNA, customer_id=1) == []
+    assert await listed(small_desk, DIRECTOR, customer_id=IVANS_ID) == [came, went]
+    assert await listed(small_desk, DIRECTOR, customer_id=IVANS_ID, direction="outbound") == [went]
+    assert await listed(small_desk, DIRECTOR, customer_id=IVANS_ID, number=IVAN) == [came]
+    assert await listed(small_desk, DIRECTOR, customer_id=IVANS_ID, number="+380441234567") == []
+    assert await listed(small_desk, DIRECTOR, customer_id=IVANS_ID, agent_id=PETRO) == [went]
+    assert await listed(small_desk, OKSANA, customer_id=IVANS_ID) == [came]
+    assert await listed(small_desk, IRYNA, customer_id=IVANS_ID) == []
     assert await listed(small_desk, DIRECTOR, customer_id=2**63 - 1) == []
 
 
@@ -110,7 +111,10 @@ async def test_calls_are_listed_by_their_last_disposition(small_desk: Desk) -> N
     await dispose(first, "sale")
     await dispose(second, "sale")
     assert await listed(small_desk, OKSANA, disposition="sale") == [first, second]
-    assert await listed(small_desk, OKSANA, disposition="sale", customer_id=1) == [first, second]
+    assert await listed(small_desk, OKSANA, disposition="sale", customer_id=IVANS_ID) == [
+        first,
+        second,
+    ]
     await dispose(second, None)
     assert await listed(small_desk, OKSANA, disposition="sale") == [first]
     await small_desk.sql("UPDATE realtime.call_sessions SET merged_into = $2 WHERE id = $1",
@@ -144,7 +148,7 @@ async def test_a_number_is_found_in_any_notation(desk: Desk) -> None:
         assert await listed(desk, OKSANA, number=way) == [named], way
         answer = await desk.http(DIRECTOR).get("/v1/telephony/missed-calls", params={"number": way})
         assert [call["number"] for call in answer.json()["calls"]] == [number], way
-    assert await listed(desk, OKSANA, number="067 123-45-67", customer_id=1) == [named]
+    assert await listed(desk, OKSANA, number="067 123-45-67", customer_id=IVANS_ID) == [named]
     assert await listed(desk, OKSANA, number="102") == [short]
     assert await listed(desk, OKSANA, number="\u202a102\u202c") == [short]
     for withheld in (" anonymous ", "Anonymous", "private", "+266696687"):

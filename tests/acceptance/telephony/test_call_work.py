@@ -19,10 +19,10 @@ from gateway.protocol import (
     CallNoteEdit,
 )
 from tests.support.calls import made_call
-from tests.support.desk import OKSANA, PETRO, Desk, nothing_within, refused
+from tests.support.desk import OKSANA, PETRO, Desk, employee, nothing_within, refused, staff
 
 CALLS = "/v1/telephony/calls"
-HEAD = 16
+HEAD = employee(16)
 
 
 async def merge(desk: Desk, call_id: uuid.UUID, into: uuid.UUID) -> None:
@@ -262,10 +262,12 @@ async def test_a_telephone_of_one_pbx_has_precedence_over_one_of_any_pbx(
     small_desk: Desk,
 ) -> None:
     """102 is Petro's, but on this PBX Oksana's: her calls there are hers alone, his are his."""
-    await small_desk.sql("UPDATE demo_crm.desk_phones SET pbx = '*' WHERE staff_id = $1", PETRO)
+    await small_desk.sql(
+        "UPDATE demo_crm.desk_phones SET pbx = '*' WHERE staff_id = $1", *staff(PETRO)
+    )
     await small_desk.sql(
         "INSERT INTO demo_crm.desk_phones (pbx, extension, staff_id) VALUES ('main', '102', $1)",
-        OKSANA,
+        *staff(OKSANA),
     )
     hers, his = await made_call(small_desk, PETRO), await made_call(small_desk, PETRO)
     await small_desk.sql("UPDATE realtime.call_sessions SET source = 'other' WHERE id = $1", his)

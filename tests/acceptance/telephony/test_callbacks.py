@@ -21,9 +21,18 @@ from gateway.protocol import (
 from gateway.telephony.callbacks import missed
 from gateway.telephony.callbacks.queries import callbacks as queries
 from tests.support.calls import ANSWERED, IVAN, call_back, miss, play, recorded
-from tests.support.desk import IRYNA, OKSANA, PETRO, Desk, eventually, nothing_within, refused
+from tests.support.desk import (
+    IRYNA,
+    OKSANA,
+    PETRO,
+    Desk,
+    employee,
+    eventually,
+    nothing_within,
+    refused,
+)
 
-SOLOMIIA = 5
+SOLOMIIA = employee(5)
 """A trainee, who may not call back."""
 PATH = "/v1/telephony"
 JSON = {"Content-Type": "application/json"}

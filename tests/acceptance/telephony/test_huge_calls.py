@@ -20,7 +20,7 @@ from ingest import CallChange, CallState
 from ingest.model.call_state import LegState
 from tests.support.callback_time import HELD_MS, callback_times
 from tests.support.calls import post, signed
-from tests.support.desk import DIRECTOR, IRYNA, OKSANA, PETRO, Desk
+from tests.support.desk import DIRECTOR, IRYNA, OKSANA, PETRO, Desk, staff
 
 EVENTS = "/v1/telephony/events"
 CALLS = "/v1/telephony/calls"
@@ -208,7 +208,7 @@ async def test_who_has_two_telephones_is_shown_one_content_of_a_version(
     await small_desk.sql(
         "INSERT INTO demo_crm.desk_phones SELECT 'main', extension, staff_id"
         " FROM (VALUES ('2001', $1::bigint), ('2002', $2::bigint)) AS new (extension, staff_id)",
-        OKSANA, PETRO,
+        *staff(OKSANA, PETRO),
     )  # fmt: skip
     chance = random.Random(5)
     rung = ["101", "102", "103", *map(str, range(2_001, 2_101))]

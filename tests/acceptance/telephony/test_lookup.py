@@ -6,9 +6,9 @@ from typing import Any
 
 from gateway.protocol import CallOffered
 from tests.support.calls import ANSWERED, IVAN, miss, play, post, recorded
-from tests.support.desk import OKSANA, PETRO, Desk
+from tests.support.desk import OKSANA, PETRO, Desk, customer, employee
 
-SOLOMIIA = 5
+SOLOMIIA = employee(5)
 """A trainee, who may look numbers up."""
 LOOKUP = "/v1/telephony/lookup"
 
@@ -70,7 +70,8 @@ async def test_a_number_is_found_in_any_notation(small_desk: Desk) -> None:
         assert answer.status_code == 200, answer.text
         body = answer.json()
         candidates = [(one["customer"]["id"], one["confidence"]) for one in body["candidates"]]
-        assert (body["kind"], candidates) == (kind, found), asked
+        named = [(customer(number), confidence) for number, confidence in found]
+        assert (body["kind"], candidates) == (kind, named), asked
         assert body["employee_id"] == (OKSANA if kind == "extension" else None)
         spoken = found == [(1, "exact")]
         assert body["last_spoke"] == (OKSANA if spoken else None)

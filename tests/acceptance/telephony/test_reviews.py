@@ -15,10 +15,10 @@ import pytest
 
 from gateway.protocol import ReviewChanged
 from tests.support.calls import made_call
-from tests.support.desk import DIRECTOR, IRYNA, OKSANA, PETRO, Desk, nothing_within
+from tests.support.desk import DIRECTOR, IRYNA, OKSANA, PETRO, Desk, employee, nothing_within
 
 QUALITY = "/v1/telephony/quality"
-HEAD, OTHER_HEAD = 16, 17
+HEAD, OTHER_HEAD = employee(16), employee(17)
 CRITERIA: list[dict[str, Any]] = [
     {"key": "greeting", "label": "Greeting", "weight": 1, "max": 5},
     {"key": "solved", "label": "Solved", "weight": 3, "max": 10},
