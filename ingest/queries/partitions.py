@@ -62,12 +62,14 @@ async def create(
 ) -> None:
     """Create a partition, and move the default partition's rows of its period into it.
 
-    A partition cannot be attached while the default one has rows of its period.
+    A partition cannot be attached while the default one has rows of its period. Writers wait before
+    they choose a partition: one that had chosen the default one would be refused after the COMMIT.
     """
     bounds = f"FROM ('{since.isoformat()}') TO ('{until.isoformat()}')"
     await conn.execute(
         f"""
         -- partitions.create
+        LOCK TABLE realtime.{table.name} IN SHARE ROW EXCLUSIVE MODE;
         CREATE TABLE realtime.{name} (LIKE realtime.{table.name} INCLUDING ALL);
         WITH moved AS (
             DELETE FROM realtime.{table.name}_default

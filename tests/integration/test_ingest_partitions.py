@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.db import Pool
+from gateway.db import Pool, connect
 from ingest import Pipeline, shift
 from ingest.queries import partitions as partition_queries
 from ingest.upkeep import partitions
 from tests.support.call_truth import events_of_recording
+from tests.support.desk import eventually
 from tests.support.ingest_tools import (
     SETTINGS,
     SOME,
@@ -20,6 +22,8 @@ from tests.support.ingest_tools import (
     pause_event,
     stored_calls,
 )
+
+WAITS = "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $1"
 
 
 @pytest.fixture
@@ -124,3 +128,37 @@ async def test_this_month_and_the_next_two_have_partitions(
         there = await partition_queries.names(conn)
 
     assert [month.plus(offset).name for offset in range(-1, 3)] == there
+
+
+@pytest.mark.parametrize(("table", "insert"), [
+    ("audit", "INSERT INTO realtime.audit (act) VALUES ('deal.win')"),
+    ("call_event_payloads",
+     "INSERT INTO realtime.call_event_payloads VALUES ('main', gen_random_uuid(), '{}', now())"),
+])  # fmt: skip
+async def test_a_row_that_waits_for_its_month_is_stored_in_it(
+    database: str, table: str, insert: str
+) -> None:
+    """Written while the month is made: it is no row of the default partition any more."""
+    name, begin = f"{table}_this_month", datetime.now(UTC).replace(hour=0, minute=0, second=0)
+    making, writing = [await connect(database, application_name=one) for one in ("make", "write")]
+    await writing.execute(insert)
+    prepared = await writing.prepare(insert)
+    await prepared.fetch()
+    made = making.transaction()
+    await made.start()
+    await partition_queries.create(
+        making,
+        partition_queries.PartitionedTable(table, "at" if table == "audit" else "received_at"),
+        name,
+        since=begin - timedelta(days=1),
+        until=begin + timedelta(days=2),
+    )
+
+    late = asyncio.create_task(prepared.fetch())
+    await eventually(lambda: making.fetchval(WAITS, writing.get_server_pid()))
+    await made.commit()
+    await late
+
+    assert await making.fetchval(f"SELECT count(*) FROM realtime.{name}") == 3
+    for conn in (making, writing):
+        await conn.close()

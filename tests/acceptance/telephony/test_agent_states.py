@@ -93,11 +93,11 @@ async def test_a_pause_is_published_whatever_the_order_of_its_events(desk: Desk)
     assert gone.queues == []
     assert await next_state(oksana, "offline") == gone
     listed: Any = await desk.http(await supervisor(desk)).get("/v1/telephony/agents")
-    first, second = listed.json()["agents"][:2]
-    assert (first["employee_id"], first["state"], first["version"] > gone.version) == (
-        OKSANA, "offline", True,
-    )  # fmt: skip
-    assert (second["employee_id"], second["state"]) == (PETRO, "idle")
+    agents = {one["employee_id"]: one for one in listed.json()["agents"]}
+    assert [*agents] == sorted(agents)
+    assert agents[OKSANA]["state"] == "offline"
+    assert agents[OKSANA]["version"] > gone.version
+    assert agents[PETRO]["state"] == "idle"
     await nothing_within(petro.next(AgentStateChanged), 0.1)
 
 
