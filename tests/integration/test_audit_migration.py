@@ -33,7 +33,7 @@ PARTITIONS = """
 async def old(empty_database: str, tmp_path: Path) -> AsyncIterator[Any]:
     """Give a connection to a database as the version before the months has it."""
     await migrate(empty_database, directory=migrations_before(tmp_path))
-    conn = await connect(empty_database, application_name="old")
+    conn = await connect(empty_database, application_name="old", statement_timeout_s=200)
     yield conn
     await conn.close()
 
@@ -74,7 +74,7 @@ async def test_an_earlier_version_goes_on_meanwhile(
     old: Any, empty_database: str, count: int
 ) -> None:
     """Three nodes write and one reads all the time: no act is refused, none is lost."""
-    await old.execute(FILL, count, timeout=120)
+    await old.execute(FILL, count, timeout=200)
     done = asyncio.Event()
     written: list[int] = []
 
