@@ -14,6 +14,7 @@ from gateway.errors import Forbidden, Invalid
 from gateway.protocol.connections import ConnectionList, ConnectionsClosed
 from gateway.rest.callers import Caller, service_or_employee
 from gateway.rest.depends import EmployeeQuery, StrictRoute, answer
+from gateway.rest.request_id import request_id_of
 from gateway.rest.worker import parts_of
 
 router = APIRouter(prefix="/v1/connections", tags=["connections"], route_class=StrictRoute)
@@ -54,7 +55,7 @@ async def close_connections(
     whose = await _whose(caller, employee_id)
     closing = ConnectionClosing(session, keep, reconnect)
     if caller.account is not None:
-        origin = Origin("rest", request.scope["state"]["request_id"])
+        origin = Origin("rest", request_id_of(request.scope))
         await connections.note_close(caller.services, caller.account, whose, closing, origin=origin)
     return answer(await connections.close(parts_of(request).connections, whose, closing))
 
