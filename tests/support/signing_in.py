@@ -15,7 +15,7 @@ import httpx2
 from pydantic import SecretStr
 
 from tests.fakes.provider import CLIENT_ID, FakeProvider
-from tests.support.desk import NO_TLS, SUBJECTS
+from tests.support.desk import NO_TLS, SUBJECTS, Desk
 from tests.support.text_crm import TEXT_CRM
 
 PUBLIC = "http://gateway.test"
@@ -38,6 +38,16 @@ def settings_for(provider: FakeProvider, **changes: Any) -> dict[str, Any]:
 def subject_of(employee_id: int) -> str:
     """Return the CRM's own id of an employee."""
     return SUBJECTS[employee_id] if TEXT_CRM else str(employee_id)
+
+
+async def dismiss(desk: Desk, employee_id: int) -> None:
+    """Dismiss an employee of the CRM that the tests run on."""
+    if TEXT_CRM:
+        statement = 'UPDATE "User" SET "dismissedAt" = now() WHERE "id" = $1'
+        await desk.sql(statement, subject_of(employee_id))
+    else:
+        statement = "UPDATE demo_crm.staff SET dismissed_on = current_date WHERE id = $1"
+        await desk.sql(statement, employee_id)
 
 
 class SigningBrowser:

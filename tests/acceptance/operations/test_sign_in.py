@@ -13,13 +13,13 @@ from gateway.auth.oidc import browser_sessions
 from gateway.client import Connection, ConnectionEnded, connect
 from gateway.protocol import TokenRefresh
 from tests.acceptance.operations.test_logins import status_of
-from tests.acceptance.sockets.test_dismissed import DISMISS
 from tests.fakes.provider import FakeProvider
 from tests.support.desk import OKSANA, PETRO, Desk, RunningNode, eventually
 from tests.support.signing_in import (
     PUBLIC,
     SigningBrowser,
     code_of,
+    dismiss,
     settings_for,
     subject_of,
 )
@@ -172,6 +172,7 @@ async def test_a_session_goes_on_with_new_tokens(
     assert provider.asked == asked
 
 
+@pytest.mark.slow
 async def test_no_token_outlives_its_session(empty_desk: Desk, provider: FakeProvider) -> None:
     """Nor the longest lifetime that the settings allow."""
     for changes in ({"oidc_session_s": 300}, {"token_max_s": 60}):
@@ -248,6 +249,7 @@ async def test_a_rotated_key_of_the_provider_is_got_when_it_is_used(
     assert provider.asked["/keys"] == asked + 2
 
 
+@pytest.mark.slow
 async def test_a_replaced_secret_of_the_gateway_ends_no_session(
     empty_desk: Desk, provider: FakeProvider
 ) -> None:
@@ -312,7 +314,7 @@ async def test_an_id_as_text_signs_in(empty_desk: Desk, provider: FakeProvider) 
         "CREATE OR REPLACE VIEW crm.employees AS"
         f" SELECT realtime.id_of('employee', '{own}') AS id, 'Ada'::text AS name,"
         " NULL::text AS department, NULL::text AS position, NULL::text AS avatar_url,"
-        f" true AS active, '{own}'::text AS external_id"
+        f" true AS active, '{own}'::text AS external_id, NULL::text AS url"
     )
     provider.person = own
     node = await empty_desk.start_node(**settings_for(provider))
@@ -332,7 +334,7 @@ async def test_the_dismissed_lose_their_session(
     """At the next token, whatever the provider thinks; and they cannot begin another."""
     browser = SigningBrowser(node.url)
     await browser.sign_in(provider)
-    await empty_desk.sql(DISMISS, OKSANA)
+    await dismiss(empty_desk, OKSANA)
 
     assert (await browser.token()).json()["error"]["code"] == "employee.disabled"
     landed = await SigningBrowser(node.url).sign_in(provider)

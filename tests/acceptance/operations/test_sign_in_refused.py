@@ -19,7 +19,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from gateway.auth.oidc.attempts import Attempt
 from gateway.auth.oidc.browser_sessions import BrowserSession
 from gateway.auth.oidc.sealed import Seal
-from tests.acceptance.sockets.test_dismissed import DISMISS
 from tests.fakes.login import FakeLogin, new_key
 from tests.fakes.provider import CLIENT_ID, SECRET, FakeProvider
 from tests.support import desk as office
@@ -28,6 +27,7 @@ from tests.support.signing_in import (
     PUBLIC,
     SigningBrowser,
     code_of,
+    dismiss,
     settings_for,
     subject_of,
 )
@@ -339,7 +339,7 @@ async def test_only_active_employees_come_in(
     empty_desk: Desk, node: RunningNode, provider: FakeProvider
 ) -> None:
     """The provider may know more people than the CRM."""
-    await empty_desk.sql(DISMISS, OKSANA)
+    await dismiss(empty_desk, OKSANA)
     for person in (subject_of(OKSANA), "999999", "6f9619ff-8b86-4011-b42d-00c04fc964ff"):
         provider.person = person
         browser = SigningBrowser(node.url)
