@@ -40,6 +40,11 @@ class Handler:
         """Whether commands sent behind it wait until it is done."""
         return self.cost != "read" if self.in_order is None else self.in_order
 
+    @property
+    def may_wait(self) -> bool:
+        """Whether its steps take turns with those of others: reads, and what a session watches."""
+        return self.cost == "read" or (self.cost == "passing" and self.by_session)
+
 
 HANDLERS: dict[str, Handler] = {}
 """Command name → how it is treated."""

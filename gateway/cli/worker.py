@@ -26,8 +26,8 @@ from gateway.settings import Settings
 
 PR_SET_PDEATHSIG = 1
 
-GC_THRESHOLDS = (10_000, 20, 5_000)
-"""The cyclic garbage collector examines young objects after 10,000 more were allocated than freed,
+GC_THRESHOLDS = (5_000, 5, 40_000)
+"""The cyclic garbage collector examines young objects after 5,000 more were allocated than freed,
 in 1 ms (after 50,000, beside large pages, in 22), and hardly ever all objects. A full collection
 stops a worker with 10,000 sessions for 0.7 s. By default there is one after each growth by a
 quarter, so many during a reconnect storm: it took 35 s instead of 14. Ended sessions leave no

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
 from functools import cache
@@ -18,8 +19,10 @@ from gateway.protocol import COMMANDS
 
 OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
 
-PORTION = 8
-"""Items of a list that are encoded without a pause: of the longest messages, half a millisecond."""
+FEW = 8
+"""A list of no more items is encoded at once."""
+PORTION_S = 0.0005
+"""Items of a longer one are encoded without a pause for so long."""
 
 UNION_STEP = re.compile(r"[\[(]")
 """In an error path: a variant of a union that was tried, which is no field."""
@@ -58,7 +61,7 @@ async def in_portions(value: Any) -> JsonFragment:
     long = {
         name: items
         for name in _names(value.__class__)
-        if isinstance(items := getattr(value, name), list) and len(items) > PORTION
+        if isinstance(items := getattr(value, name), list) and len(items) > FEW
     }
     if not long:
         return fragment(value)
@@ -67,11 +70,13 @@ async def in_portions(value: Any) -> JsonFragment:
 
 async def list_in_portions(items: Sequence[Any]) -> JsonFragment:
     """Encode a list once that several answers contain; other tasks run after each few items."""
-    portions = []
-    for start in range(0, len(items), PORTION):
-        portions.append(encode(items[start : start + PORTION])[1:-1])
-        await asyncio.sleep(0)
-    return orjson.Fragment(b"[%b]" % b",".join(portions))
+    encoded, began = [], time.perf_counter()
+    for item in items:
+        encoded.append(encode(item))
+        if time.perf_counter() - began > PORTION_S:
+            await asyncio.sleep(0)
+            began = time.perf_counter()
+    return orjson.Fragment(b"[%b]" % b",".join(encoded))
 
 
 @cache

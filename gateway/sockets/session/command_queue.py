@@ -105,8 +105,10 @@ class CommandQueue:
 
     async def _run(self, entry: QueuedCommand, owner: CommandOwner) -> None:
         try:
-            if entry.handler.cost == "read":
+            if entry.handler.may_wait:
                 await self._limits.turns.run(owner.user_id, owner.run(entry))
+            elif entry.handler.cost == "passing":
+                await owner.run(entry)
             else:
                 with self._limits.turns.urgent():
                     await owner.run(entry)
