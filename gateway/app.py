@@ -37,6 +37,7 @@ from gateway.context import Services
 from gateway.crm import ContractWatch, watched_views
 from gateway.db import Pool, open_pool, pending
 from gateway.delivery.delivery import Delivery
+from gateway.events.publishing import EventPublishing
 from gateway.events.relay import Relay
 from gateway.files import Files, Limits, Storage, StorageUnusable, open_storage
 from gateway.jobs import Doorbell, Upkeep, Worker
@@ -82,6 +83,7 @@ class Gateway:
     jobs: Worker
     jobs_upkeep: Upkeep
     relay: Relay
+    publishing: EventPublishing
     lag: LoopLag
     contract: ContractWatch
     sign_in: SignIn | None
@@ -217,7 +219,8 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             await _open_background(stack, node, jobs=jobs, upkeep=jobs_upkeep, relay=relay)
         log.info("gateway.ready", node=settings.node, roles=",".join(settings.roles))
         yield Gateway(
-            settings, pool, delivery, node, presence, pipeline, jobs, jobs_upkeep, relay, lag,
+            settings, pool, delivery, node, presence, pipeline, jobs, jobs_upkeep, relay,
+            EventPublishing(services), lag,
             contract,
             await open_sign_in(settings, stack, tokens=tokens, public_url=settings.public_url),
         )  # fmt: skip

@@ -23,6 +23,10 @@ class EventSettings(BaseSettings):
     """Longest time in seconds from the COMMIT of `realtime.publish` until its event is delivered.
     Lower it for less delay; each worker with the role `background` reads an index so often."""
 
+    max_events_bytes: int = Field(default=1_048_576, ge=1_024, le=2**26)
+    """Largest body of POST /v1/events, in bytes; a larger one is answered with 413. Raise it for
+    batches of many people and large payloads."""
+
     @field_validator("event_topics")
     @classmethod
     def _are_kinds(cls, value: dict[str, str]) -> dict[str, str]:

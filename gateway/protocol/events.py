@@ -25,7 +25,7 @@ class PublishedEvent:
     """Something that happened in the CRM."""
 
     id: Id
-    """What realtime.publish returned. An event that comes again has the same."""
+    """What realtime.publish and POST /v1/events return. An event that comes again has the same."""
     type: str
     """`noun.participle`, a word of the CRM: `work_order.assigned`."""
     source: str

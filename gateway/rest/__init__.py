@@ -27,6 +27,7 @@ from gateway.rest import (
     demo,
     drafts,
     errors,
+    events,
     export,
     files,
     jobs,
@@ -149,7 +150,10 @@ def build(settings: Settings, lifespan: Lifespan) -> FastAPI:
     app.add_middleware(
         BodyLimit,
         limit=settings.max_body_bytes,
-        larger={telephony.EVENTS: settings.max_webhook_bytes},
+        larger={
+            telephony.EVENTS: settings.max_webhook_bytes,
+            events.EVENTS: settings.max_events_bytes,
+        },
         within_s=settings.body_s,
         streamed=LOCAL_FILES,
     )
@@ -183,6 +187,7 @@ def build(settings: Settings, lifespan: Lifespan) -> FastAPI:
         app.include_router(export.router)
         app.include_router(audit.router)
         app.include_router(jobs.router)
+        app.include_router(events.router)
         app.include_router(files.router)
         app.include_router(telephony.router)
         app.include_router(call_work.router)

@@ -11,6 +11,7 @@ from gateway.auth.oidc import SignIn
 from gateway.connections import AllConnections
 from gateway.context import Services
 from gateway.crm import ContractWatch
+from gateway.events.publishing import EventPublishing
 from gateway.settings import Settings
 from ingest import Pipeline
 
@@ -32,6 +33,8 @@ class GatewayParts(Protocol):
     def connections(self) -> AllConnections: ...
     @property
     def pipeline(self) -> Pipeline: ...
+    @property
+    def publishing(self) -> EventPublishing: ...
     @property
     def contract(self) -> ContractWatch: ...
     @property

@@ -990,7 +990,7 @@ export function verdict(code) {
 /**
  * Something that happened in the CRM.
  * @typedef {object} PublishedEvent
- * @property {number} id What realtime.publish returned. An event that comes again has the same.
+ * @property {number} id What realtime.publish and POST /v1/events return. An event that comes again has the same.
  * @property {string} type `noun.participle`, a word of the CRM: `work_order.assigned`.
  * @property {string} source Who published it.
  * @property {string | null} key The publisher's own name for it.
