@@ -65,7 +65,7 @@ ANSWERS[EventNew.__name__] = EventNew
 
 @frame
 class EventBatch:
-    """Events, in their order."""
+    """Events, in their order. What is no EventNew is rejected alone."""
 
     events: Annotated[
         list[Any],
@@ -75,7 +75,7 @@ class EventBatch:
                 "type": "array",
                 "minItems": 1,
                 "maxItems": MOST,
-                "items": {"$ref": "#/components/schemas/EventNew"},
+                "items": {"anyOf": [{"$ref": "#/components/schemas/EventNew"}, {}]},
             }
         ),
     ]
@@ -163,6 +163,8 @@ async def cancel(request: Request, caller: Publishing, body: EventKeys) -> Respo
 
 
 def _new(given: Any) -> NewEvent:
+    if not isinstance(given, dict):
+        raise Invalid("An event is an object.")
     event = validate(_event, given)
     return NewEvent(
         type=event.type,

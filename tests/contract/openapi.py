@@ -27,7 +27,7 @@ from gateway.db import connect
 from loadtests.own_gateway import own_gateway
 from tests.support.desk import DIRECTOR
 
-OF_PROGRAMS = ("--include-path-regex", "^/v1/(service|connections)")
+OF_PROGRAMS = ("--include-path-regex", "^/v1/(service|connections|events)")
 ROOT = Path(__file__).parents[2]
 EXAMPLES = 50
 RATES = ("COMMANDS", "READS", "WRITES", "PASSING", "ANONYMOUS")
