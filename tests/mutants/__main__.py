@@ -52,7 +52,7 @@ class Outcome:
 def main() -> int:
     """Choose mutants, find their tests, run them."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
-    parser.add_argument("--room", help="only this catalogue: fold, sockets, chat or sign_in")
+    parser.add_argument("--room", help="only this one of tests/mutants/catalogue")
     parser.add_argument("--only", metavar="ID", nargs="+", help="only these mutants")
     parser.add_argument("--json", action="store_true", help="print one JSON object a mutant")
     parser.add_argument("--reach", type=Path, help="keep there which tests execute what")
