@@ -12,6 +12,8 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from gateway import topics
+from gateway.audit import Origin
+from gateway.auth import ServiceAccount
 from gateway.bus import Announcement
 from gateway.chat.queries import by_system as queries
 from gateway.chat.queries.by_system import Numbered, Opened, SystemMessage
@@ -59,12 +61,21 @@ async def add_participants(
 
 
 async def remove_participants(
-    services: Services, conversation_id: int, employee_ids: Sequence[int], *, by_id: int | None
+    services: Services,
+    conversation_id: int,
+    employee_ids: Sequence[int],
+    *,
+    by_id: int | None,
+    account: ServiceAccount,
+    origin: Origin,
 ) -> list[int]:
     """Remove employees; return those who were in it."""
+    noted = {
+        "source": origin.source, "request_id": origin.request_id, "service": account.name,
+    }  # fmt: skip
     async with _calling(services) as conn:
         removed = await queries.remove_participants(
-            conn, conversation_id, employee_ids, by_id=by_id
+            conn, conversation_id, employee_ids, by_id=by_id, origin=noted
         )
     if removed:
         services.publish([_unannounced(conversation_id), _news()])

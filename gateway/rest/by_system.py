@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import Field
 
+from gateway.audit import Origin
 from gateway.auth.scopes import CONVERSATIONS_MANAGE, MESSAGES_SEND
 from gateway.chat import by_system
 from gateway.chat.queries.by_system import SystemMessage
@@ -34,6 +35,7 @@ from gateway.rest.depends import (
     StrictRoute,
     answer,
 )
+from gateway.rest.request_id import request_id_of
 
 router = APIRouter(prefix="/v1/service/conversations", tags=["service"], route_class=StrictRoute)
 
@@ -93,13 +95,20 @@ async def add_participants(caller: Managing, conversation_id: RowId, body: Added
 @router.delete("/{conversation_id}/participants/{employee_id}", response_model=ParticipantsAre)
 async def remove_participant(
     caller: Managing,
+    request: Request,
     conversation_id: RowId,
     employee_id: EmployeePath,
     removed_by: EmployeeQuery = None,
 ) -> Response:
     """Remove an employee; nothing changes when they have left already."""
+    assert caller.account is not None
     removed = await by_system.remove_participants(
-        caller.services, conversation_id, [employee_id], by_id=removed_by
+        caller.services,
+        conversation_id,
+        [employee_id],
+        by_id=removed_by,
+        account=caller.account,
+        origin=Origin("rest", request_id_of(request.scope)),
     )
     return answer(ParticipantsAre(employee_ids=removed))
 

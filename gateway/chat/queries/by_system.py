@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
+
+import orjson
 
 from gateway.db import Conn
 
@@ -81,17 +83,29 @@ async def add_participants(
 
 
 async def remove_participants(
-    conn: Conn, conversation_id: int, employee_ids: Sequence[int], *, by_id: int | None
+    conn: Conn,
+    conversation_id: int,
+    employee_ids: Sequence[int],
+    *,
+    by_id: int | None,
+    origin: Mapping[str, str | None],
 ) -> list[int]:
-    """Remove employees; return those who were in it."""
+    """Remove employees; return those who were in it.
+
+    The function reads the origin for its rows of the audit: it is set for this statement alone.
+    """
     rows = await conn.fetch(
         """
         -- by_system.remove_participants
-        SELECT * FROM realtime.remove_participants($1, $2, $3) AS id
+        SELECT removed.id
+          FROM set_config('realtime.audit_origin', $4, true) AS origin
+         CROSS JOIN LATERAL realtime.remove_participants(
+               CASE WHEN origin IS NOT NULL THEN $1::bigint END, $2, $3) AS removed (id)
         """,
         conversation_id,
         list(employee_ids),
         by_id,
+        orjson.dumps(origin).decode(),
     )
     return [row["id"] for row in rows]
 

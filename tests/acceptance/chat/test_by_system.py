@@ -347,3 +347,25 @@ async def test_a_bad_change_is_refused(desk: Desk) -> None:
         assert code_of(answer) == wanted, (answer.request.url, answer.text)
     [row] = await desk.sql("SELECT last_change FROM realtime.conversations")
     assert row["last_change"] == 1
+
+
+async def test_the_audit_says_who_removed_whom(desk: Desk, crm: Any) -> None:
+    """By HTTP the program and its request, by SQL only that it was SQL."""
+    client = await program(desk)
+    room = await opened(client, employee_ids=[OKSANA, PETRO, IRYNA])
+    asked = await client.delete(
+        f"{CONVERSATIONS}/{room}/participants/{PETRO}",
+        params={"removed_by": OKSANA},
+        headers={"X-Request-Id": "remove-petro-17"},
+    )
+    assert asked.status_code == 200
+    await crm.fetch("SELECT realtime.remove_participants($1, $2)", room, [IRYNA])
+
+    rows = await crm.fetch(
+        "SELECT act, actor_id, source, request_id, subject, details::jsonb ->> 'service' AS service"
+        " FROM realtime.audit WHERE act = 'conversation.remove' ORDER BY id"
+    )
+    assert [tuple(row) for row in rows] == [
+        ("conversation.remove", OKSANA, "rest", "remove-petro-17", f"conversation:{room}", "crm0"),
+        ("conversation.remove", None, "sql", None, f"conversation:{room}", None),
+    ]
