@@ -9,8 +9,10 @@ import pytest
 
 from gateway.client import Connection, connect
 from gateway.events.queries import log as event_log
+from gateway.events.readers import TopicReaders
 from gateway.protocol import EventPublished, TopicUnwatch, TopicUnwatched, TopicWatch
 from gateway.protocol.events import MAX_WATCHED_TOPICS
+from gateway.sockets.watch.topic_watches import TopicWatches
 from tests.acceptance.sockets.test_sdk import Gate
 from tests.support.desk import DIRECTOR, IRYNA, OKSANA, PETRO, Desk, eventually, refused
 from tests.support.event_tools import assign, lead, publish_at
@@ -110,6 +112,7 @@ async def test_events_that_the_bus_loses_or_repeats_arrive_once(desk: Desk) -> N
 
     for client in clients:
         assert [one.event.id for one in await until_heard(client, ids[-1])] == ids
+    assert [node.node.event_stream.delivered for node in desk.nodes] == [12, 12]
 
 
 async def test_events_arrive_while_redis_is_away(
@@ -267,6 +270,35 @@ async def test_what_is_watched_ends_with_the_connection(small_desk: Desk) -> Non
         assert len(node.topic_watches) == 1
 
     await eventually(lambda: not node.topic_watches._watched and not len(node.topic_watches))
+
+
+async def test_a_connection_that_ends_while_its_right_is_looked_up_watches_nothing(
+    small_desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of it is kept, and its reply goes nowhere."""
+    await assign(small_desk, 1, PETRO)
+    node = small_desk.nodes[0].node
+    readable, serve, served = TopicReaders.readable, TopicWatches.watch, asyncio.Event()
+
+    async def slowly(*arguments: Any) -> Any:
+        await petro.drop()
+        await eventually(lambda: not node.sessions)
+        return await readable(*arguments)
+
+    async def noted(*arguments: Any) -> Any:
+        try:
+            return await serve(*arguments)
+        finally:
+            served.set()
+
+    monkeypatch.setattr(TopicReaders, "readable", slowly)
+    monkeypatch.setattr(TopicWatches, "watch", noted)
+    petro = await small_desk.client(PETRO, reconnect=False)
+    asking = asyncio.create_task(watch(petro, lead(1)))
+
+    await served.wait()
+    assert (len(node.topic_watches), node.topic_watches._watched) == (0, {})
+    await asyncio.gather(asking, return_exceptions=True)
 
 
 # --- without the view --------------------------------------------------------------------------
