@@ -12,7 +12,7 @@ import pytest
 from gateway.crm import VIEWS, CrmView
 from gateway.db import migrate
 from gateway.demo.install import CRM_SQL
-from gateway.protocol import CallOffered, MessageCreated
+from gateway.protocol import CallOffered, EventPublished, MessageCreated
 from tests.docs.pages import ROOT
 from tests.support.calls import ANSWERED, play, recorded
 from tests.support.desk import OKSANA, PETRO, Desk, eventually
@@ -96,6 +96,8 @@ async def test_the_roles_of_the_page_are_enough(
     conversation = (await oksana.open(PETRO)).conversation
     await oksana.send(conversation.id, "Good morning")
     await petro.next(MessageCreated)
+    await run(migrating, f"SELECT realtime.publish('lead.closed', ARRAY[{OKSANA}], key => 'k')")
+    assert (await oksana.next(EventPublished)).event.key == "k"
     await play(desk, await recorded(ANSWERED))
     assert (await oksana.next(CallOffered)).call.customer is not None
     assert (await desk.http().get("/readyz")).json()["contract"] == {}
