@@ -145,6 +145,7 @@ def build(settings: Settings, lifespan: Lifespan) -> FastAPI:
         responses=REFUSALS,
     )
     app.state.commands_rate = KeyedRate[int](settings.commands_per_s, settings.commands_burst)
+    app.state.exchanges_rate = KeyedRate[str](sign_in.EXCHANGES_PER_S, sign_in.EXCHANGES_BURST)
     errors.install(app)
     ops.install(app)
     app.add_middleware(

@@ -24,7 +24,9 @@ from gateway.errors import (
     OriginRefused,
     SignInNeeded,
     SignInNotBegun,
+    TooManyAnonymous,
 )
+from gateway.limits import KeyedRate
 from gateway.protocol.frame import frame
 from gateway.rest import anonymous, sign_in_page
 from gateway.rest.depends import StrictRoute, answer
@@ -35,6 +37,8 @@ log = structlog.get_logger(__name__)
 router = APIRouter(prefix="/v1", route_class=StrictRoute, include_in_schema=False)
 
 ATTEMPT, SESSION = "crm-gateway-sign-in", "crm-gateway-session"
+EXCHANGES_PER_S, EXCHANGES_BURST = 5.0, 200
+"""Of one address: each asks the provider, which may take 5 s, and a worker asks ten at a time."""
 PARAMETERS = ("state", "code", "iss", "error")
 
 
@@ -105,6 +109,7 @@ async def finish(request: Request) -> Response:
         given = _once(request)
         attempt = sign_in.attempt(_cookie(request, sign_in, ATTEMPT), given.get("state", ""))
         try:
+            _charge(request)
             return await _admit(parts, sign_in, attempt, given)
         except GatewayError as error:
             refused = sign_in_page.refusal(sign_in, error, route=attempt.route)
@@ -112,6 +117,14 @@ async def finish(request: Request) -> Response:
             return refused
 
     return await _shown(sign_in, lead)
+
+
+def _charge(request: Request) -> None:
+    """Count a callback that asks the provider; TooManyAnonymous after too many of its address."""
+    rate: KeyedRate[str] = request.app.state.exchanges_rate
+    site = request.scope["state"].get("site")  # None: of a trusted proxy that names no client
+    if site is not None and (wait_s := rate.acquire(site)):
+        raise TooManyAnonymous(wait_s)
 
 
 async def _admit(

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from gateway.auth.oidc.attempts import Attempt
 from gateway.auth.oidc.browser_sessions import BrowserSession
 from gateway.auth.oidc.sealed import Seal
+from gateway.limits import KeyedRate
 from tests.fakes.login import FakeLogin, new_key
 from tests.fakes.provider import CLIENT_ID, SECRET, FakeProvider
 from tests.support import desk as office
@@ -365,3 +366,18 @@ async def test_sign_ins_are_anonymous_requests(empty_desk: Desk, provider: FakeP
     ]
 
     assert statuses == [429, 429, 429]
+
+
+async def test_one_address_cannot_keep_the_provider_busy(
+    node: RunningNode, provider: FakeProvider
+) -> None:
+    """Callbacks with any code each ask it, and a worker asks few at a time; others wait."""
+    node.app.state.exchanges_rate = KeyedRate(0.001, 3)
+    outcomes = []
+    for _ in range(5):
+        browser = SigningBrowser(node.url)
+        back = await provider.authorize(await browser.begin())
+        outcomes.append(await outcome(browser, with_answer(back, code="any")))
+
+    assert outcomes == [REFUSED] * 3 + [(429, "limit.anonymous")] * 2
+    assert provider.asked["/token"] == 3
