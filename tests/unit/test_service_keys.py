@@ -38,7 +38,7 @@ def test_a_key_that_was_copied_wrongly_is_none() -> None:
 @pytest.mark.parametrize("text", [
     "", "gw_", "gw_x", KEY.key + "\n", " " + KEY.key, KEY.key[:-1] + "é", KEY.key + "\0",
     "gw_" + "0" * 10 + "_" + "0" * 49, "x" * 10_000, KEY.key.upper(),
-])  # fmt: skip
+], ids=range(10))  # fmt: skip
 def test_other_text_is_no_key(text: str) -> None:
     """However it looks."""
     assert service_keys.key_id_of(text) is None
@@ -47,7 +47,7 @@ def test_other_text_is_no_key(text: str) -> None:
 @pytest.mark.parametrize("text", [
     KEY.key, f"Bearer {KEY.key}", f"x{KEY.key}", f"%20{KEY.key},{KEY.key}", KEY.key[:30],
     KEY.key + "abc", f"['{KEY.key}']",
-])  # fmt: skip
+], ids=range(7))  # fmt: skip
 def test_a_secret_is_redacted_wherever_it_stands(text: str) -> None:
     """What names the key stays."""
     shown = redact(text)
