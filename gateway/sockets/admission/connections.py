@@ -44,6 +44,7 @@ class Peer(NamedTuple):
 
     address: str
     user_agent: str | None
+    connected_at: datetime
 
 
 class _Question:
@@ -102,7 +103,8 @@ class Connections:
             if len(self._agents) >= MAX_KNOWN_AGENTS:
                 self._agents.clear()
             user_agent = self._agents.setdefault(shown, shown)
-        self._peers[session] = Peer(address, user_agent)
+        now = datetime.fromtimestamp(round(self._wall_clock(), 3), UTC)
+        self._peers[session] = Peer(address, user_agent, now)
 
     def closed(self, session: Session) -> None:
         """Forget it: the session has ended."""
@@ -113,21 +115,19 @@ class Connections:
         return [one for one in listening if not one.closed]
 
     def _list_here(self, user_id: int) -> list[OpenConnection]:
-        now = asyncio.get_running_loop().time()
         sessions = self._sessions_of(user_id)[:MAX_CONNECTIONS]
-        return [self._describe(session, now) for session in sessions]
+        return [self._describe(session) for session in sessions if session in self._peers]
 
-    def _describe(self, session: Session, now: float) -> OpenConnection:
-        peer = self._peers.get(session)
-        connected_at = self._wall_clock() - (now - session.opened_at)
+    def _describe(self, session: Session) -> OpenConnection:
+        peer = self._peers[session]
         return OpenConnection(
             session=session.id,
             node=self._node,
             device_kind=session.claim.kind if session.claim else session.device,
             device_id=session.claim.device if session.claim else None,
-            connected_at=datetime.fromtimestamp(round(connected_at, 3), UTC),
-            address=peer.address if peer and self._shows_addresses else None,
-            user_agent=peer.user_agent if peer else None,
+            connected_at=peer.connected_at,
+            address=peer.address if self._shows_addresses else None,
+            user_agent=peer.user_agent,
         )
 
     def _close_here(self, user_id: int, closing: ConnectionClosing) -> list[str]:
