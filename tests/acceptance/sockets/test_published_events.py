@@ -94,7 +94,7 @@ async def test_a_relay_that_dies_after_its_commit_delays_an_event(desk: Desk) ->
     assert all(node.node.event_stream.healed == 3 for node in desk.nodes)
 
 
-async def test_events_that_the_bus_loses_or_repeats_arrive_once(desk: Desk) -> None:
+async def test_events_that_the_bus_loses_or_repeats_arrive_in_order(desk: Desk) -> None:
     """In their order: what comes after a gap waits for what is read from the database."""
     for node in desk.nodes:
         relay = node.app.state.gateway.relay
@@ -113,6 +113,24 @@ async def test_events_that_the_bus_loses_or_repeats_arrive_once(desk: Desk) -> N
     for client in clients:
         assert [one.event.id for one in await until_heard(client, ids[-1])] == ids
     assert [node.node.event_stream.delivered for node in desk.nodes] == [12, 12]
+
+
+async def test_events_that_the_bus_repeats_arrive_once(desk: Desk) -> None:
+    """None is missing, so that no node reads: what comes again is known by its position."""
+    for node in desk.nodes:
+        relay = node.app.state.gateway.relay
+
+        def twice(announcements: Any, publish: Any = relay._publish) -> None:
+            publish([again for one in announcements for again in (one, one)])
+
+        relay._publish = twice
+    clients = [await desk.client(OKSANA, node=node) for node in range(2)]
+
+    for number in range(3):
+        event_id = await publish_at(desk, users=[OKSANA], payload={"n": number})
+        for client in clients:
+            assert (await heard(client)).event.id == event_id
+    assert [node.node.event_stream.delivered for node in desk.nodes] == [3, 3]
 
 
 async def test_events_arrive_while_redis_is_away(
