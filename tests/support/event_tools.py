@@ -11,9 +11,11 @@ from typing import Any
 import asyncpg
 
 from gateway.bus import Announcement
+from gateway.client import Connection
 from gateway.db import Conn
 from gateway.events.event import RelayedEvent
 from gateway.events.relay import Relay
+from gateway.protocol import EventPublished, TopicWatch
 from tests.support.desk import SUBJECTS, Desk
 from tests.support.job_tools import Jobs
 from tests.support.text_crm import TEXT_CRM, uuid_of
@@ -99,3 +101,20 @@ async def publish_at(desk: Desk, event_type: str = "lead.changed", **arguments: 
         return await publish(conn, event_type, **arguments)
     finally:
         await conn.close()
+
+
+async def heard(client: Connection) -> EventPublished:
+    found: EventPublished = await client.next(EventPublished)
+    return found
+
+
+async def watch(client: Connection, *topics: str) -> Any:
+    return await client.request(TopicWatch(topics=list(topics)))
+
+
+async def until_heard(client: Connection, event_id: int) -> list[EventPublished]:
+    """Return the events up to this one."""
+    found = [await heard(client)]
+    while found[-1].event.id != event_id:
+        found.append(await heard(client))
+    return found
