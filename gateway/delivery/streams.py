@@ -70,6 +70,8 @@ class Streams:
         self._behind: set[int] = set()
         self._check_all = False
         self._wake = asyncio.Event()
+        self.on_healed: Callable[[Announcement], None] = lambda _announcement: None
+        """Called after an event was delivered that nobody has announced here."""
         self.healed = 0
         self.duplicates = 0
 
@@ -136,10 +138,9 @@ class Streams:
         if conversation_id in self._streams:
             self._read_soon(conversation_id)
 
-    def position(self, conversation_id: int) -> int | None:
-        """Return the change that was delivered last; None for a stream that is not open here."""
-        stream = self._streams.get(conversation_id)
-        return stream.position if stream is not None else None
+    def is_open(self, conversation_id: int) -> bool:
+        """Return whether somebody here is joined to this conversation."""
+        return conversation_id in self._streams
 
     def check_all(self) -> None:
         """Compare every position with the database: the bus may have lost something."""
@@ -231,6 +232,7 @@ class Streams:
         stream.position = announcement.change
         self.healed += 1
         self._deliver(announcement)
+        self.on_healed(announcement)
         self._drain(conversation_id, stream)
 
     def _drain(self, conversation_id: int, stream: Stream) -> None:

@@ -27,6 +27,7 @@ from gateway.protocol import (
     ConversationSetRole,
     MessageCreated,
     MessageSend,
+    ParticipantChanged,
 )
 from tests.support.desk import IRYNA, OKSANA, PETRO, Desk, employee, eventually
 from tests.support.parity import QUIET_S, Room, received, rows_of
@@ -327,3 +328,17 @@ async def test_who_is_removed_receives_nothing_more(desk: Desk, crm: Any) -> Non
         with contextlib.suppress(TimeoutError):
             while event := await socket.next(MessageCreated, timeout_s=0.5):
                 assert event.message.text != "secret"
+
+
+async def test_who_is_removed_is_told_though_nobody_announces_it(desk: Desk, crm: Any) -> None:
+    """Also after a transaction that was longer than nodes look back: the stream tells it."""
+    [room, _] = await two_rooms(desk, three)
+    sockets = [await desk.client(IRYNA, node=node) for node in (0, 1)]
+    async with crm.transaction():
+        await crm.fetch("SELECT realtime.remove_participants($1, $2)", room.id, [IRYNA])
+        await crm.execute("DELETE FROM realtime.membership_changes")
+
+    for socket in sockets:
+        while (gone := await socket.next(ParticipantChanged)).conversation_id != room.id:
+            pass
+        assert (gone.left, gone.participant.employee.id) == (True, IRYNA)

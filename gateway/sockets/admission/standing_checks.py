@@ -39,7 +39,7 @@ class StandingChecks:
         identities: IdentityCache,
         service_accounts: ServiceAccounts,
         compare: Callable[[Collection[int] | None], Awaitable[None]],
-        apply_memberships: Callable[[Sequence[MembershipChange]], Awaitable[bool]],
+        apply_memberships: Callable[[Sequence[MembershipChange]], Awaitable[None]],
         every_s: float,
     ) -> None:
         self._services = services
@@ -119,8 +119,7 @@ class StandingChecks:
             self._services_version = news.services_version
             self._service_accounts.forget()
         await self._apply_changes(news.changed)
-        if not await self._apply_memberships(news.memberships):
-            self.ring()
+        await self._apply_memberships(news.memberships)
         await self._service_accounts.mark_used()
 
     async def _apply_changes(self, changed: dict[int, list[int] | None]) -> None:

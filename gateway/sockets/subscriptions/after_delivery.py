@@ -6,6 +6,7 @@ hub ─▶ AfterDelivery ─▶ UnreadPush, Memberships.
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from gateway import topics
 from gateway.batch_loader import Spawn
@@ -53,6 +54,7 @@ class AfterDelivery:
         after(PARTICIPANT_CHANGED, self._participant_delivered)
         after("conversation.updated", self._update_delivered)
         self._delivery.handle_event(topics.USER, PARTICIPANT_CHANGED, self.deliver_removal)
+        self._delivery.streams.on_healed = self._tell_unannounced_removal
 
     def _message_delivered(self, announcement: Announcement, listeners: Listeners) -> None:
         conversation_id = topics.conversation_of(announcement.topic)
@@ -119,6 +121,15 @@ class AfterDelivery:
         conversation_id = announcement.routing.conversation_id
         self._delivery.hub.deliver(announcement, except_in=topics.conversation(conversation_id))
         self._unread.changed([employee_id], conversation_id)
+
+    def _tell_unannounced_removal(self, announcement: Announcement) -> None:
+        """Tell somebody that they are removed, whom the system message before it has unsubscribed.
+
+        Whoever announces a removal does so on the employee's own topic, too; here nobody did.
+        """
+        employee_id = announcement.routing.employee_id
+        if announcement.type == PARTICIPANT_CHANGED and employee_id:
+            self.deliver_removal(replace(announcement, topic=topics.user(employee_id)))
 
     def _participant_delivered(self, announcement: Announcement, listeners: Listeners) -> None:
         """Remove from the topic those who have left; they may have rejoined since."""

@@ -8,6 +8,7 @@ receive on their own topic comes from here, as it would from the command.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 
 from gateway import topics
 from gateway.auth.queries.standing import MembershipChange
@@ -17,6 +18,7 @@ from gateway.chat.queries import members, preferences
 from gateway.context import Services
 from gateway.db import Conn
 from gateway.delivery.delivery import Delivery
+from gateway.errors import ConversationNotFound
 from gateway.protocol import ConversationMineChanged, ParticipantChanged
 from gateway.sockets.subscriptions.after_delivery import AfterDelivery
 
@@ -31,27 +33,23 @@ class MembershipNews:
         self._applied: set[int] = set()
         """Changes that are read again, as they may have been committed late."""
 
-    async def apply(self, changes: Sequence[MembershipChange]) -> bool:
-        """Tell of those that are new; False when one has to wait for what comes before it."""
+    async def apply(self, changes: Sequence[MembershipChange]) -> None:
+        """Tell of those that are new."""
         self._applied &= {one.id for one in changes}
-        waiting = False
         for change in changes:
-            if change.id in self._applied:
-                continue
-            if await self._apply(change):
+            if change.id not in self._applied:
+                with suppress(ConversationNotFound):  # they are gone again
+                    await self._apply(change)
                 self._applied.add(change.id)
-            else:
-                waiting = True
-        return not waiting
 
-    async def _apply(self, change: MembershipChange) -> bool:
-        conversation_id = change.conversation_id
-        self._delivery.streams.check(conversation_id)
-        joined, removed = self._here(change.joined), self._here(change.removed)
-        if self._hear_it_first(conversation_id, change.change, removed):
-            return False
+    async def _apply(self, change: MembershipChange) -> None:
+        conversation_id, streams = change.conversation_id, self._delivery.streams
+        streams.check(conversation_id)
+        joined = self._here(change.joined)
+        # Where somebody is joined to the conversation, its stream tells who was removed, in order.
+        removed = [] if streams.is_open(conversation_id) else self._here(change.removed)
         if not joined and not removed:
-            return True
+            return
         async with self._services.connection() as conn:
             events = await members.participant_events(conn, conversation_id, [*joined, *removed])
             left = {one.participant.employee.id: one for one in events if one.left}
@@ -60,27 +58,10 @@ class MembershipNews:
             if present:
                 await self._tell_joined(conn, change, present)
         self._tell_removed(left[one] for one in removed if one in left)
-        return True
 
     def _here(self, employee_ids: Collection[int]) -> list[int]:
         """Return those who are connected to this node."""
         return [one for one in employee_ids if self._delivery.hub.listeners(topics.user(one))]
-
-    def _hear_it_first(self, conversation_id: int, change: int, removed: Collection[int]) -> bool:
-        """Return whether sessions of these people will learn it from the conversation's stream.
-
-        The last that they receive there is who was removed; the removal itself follows on their own
-        topic, which would come too early now.
-        """
-        position = self._delivery.streams.position(conversation_id)
-        if position is None or position >= change:
-            return False
-        topic = topics.conversation(conversation_id)
-        return any(
-            topic in session.topics
-            for employee_id in removed
-            for session in self._delivery.hub.listeners(topics.user(employee_id))
-        )
 
     async def _tell_joined(
         self, conn: Conn, change: MembershipChange, employee_ids: Sequence[int]
