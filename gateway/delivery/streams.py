@@ -227,7 +227,10 @@ class Streams:
     def _heal(self, conversation_id: int, announcement: Announcement) -> None:
         """Deliver the next event in the database: a number that is skipped there is no gap."""
         stream = self._streams.get(conversation_id)
-        if stream is None or stream.position is None or announcement.change <= stream.position:
+        if stream is None:  # what came before has unsubscribed the last who was here
+            self.on_healed(announcement)
+            return
+        if stream.position is None or announcement.change <= stream.position:
             return
         stream.position = announcement.change
         self.healed += 1
