@@ -46,10 +46,11 @@ class KeyReader:
     async def _connect(self) -> AsyncIterator[Conn]:
         if self.broken:
             raise DatabaseUnavailable
+        gate = self.open
         async with self._turn:
             yield self._conn
         self.asked.set()
-        await self.open.wait()  # it was read, and has not arrived yet
+        await gate.wait()  # it was read, and has not arrived yet
 
     async def name_of(self, key: str) -> str:
         return (await self.accounts.authenticate(key)).name
@@ -150,13 +151,13 @@ async def test_what_was_read_before_a_revocation_is_not_kept(conn: Any, worker: 
     await worker.asked.wait()
     await acts.revoke(conn, "crm", key_id=None)
     worker.accounts.forget()
-    fast = asyncio.create_task(worker.name_of(made.key))
-    await asyncio.sleep(0)
+    held, worker.open = worker.open, asyncio.Event()
     worker.open.set()
+    with pytest.raises(ServiceKeyRevoked):
+        await worker.name_of(made.key)
+    held.set()
 
     assert await slow == "crm"
-    with pytest.raises(ServiceKeyRevoked):
-        await fast
     with pytest.raises(ServiceKeyRevoked):
         await worker.name_of(made.key)
 
