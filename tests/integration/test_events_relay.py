@@ -121,6 +121,17 @@ async def test_one_relay_works_at_a_time(jobs: Jobs) -> None:
     assert len(await relay_of(jobs).round()) == 12
 
 
+async def test_a_head_that_was_put_back_stops_nothing(jobs: Jobs) -> None:
+    """No position is given twice."""
+    ids = await publish_some(jobs, 3)
+    await relay_all(jobs)
+    await jobs.sql("UPDATE realtime.event_head SET position = 0")
+    ids += await publish_some(jobs, 3)
+
+    await relay_all(jobs)
+    await check_once(jobs, ids)
+
+
 async def test_a_transaction_that_commits_late_is_not_passed_over(jobs: Jobs) -> None:
     """Its ids are lower than what was relayed before: nothing is remembered of those."""
     async with jobs.connect() as slow, jobs.connect() as fast:

@@ -10,6 +10,10 @@ from gateway.events.event import RelayedEvent, encode_body
 BODY = "position, id, type, source, event_key, users, topics, payload::text, created_at"
 
 
+HEAD = "greatest(h.position, (SELECT max(e.position) FROM realtime.events AS e))"
+"""The last position, also when somebody put back the head h: events that are stored have theirs."""
+
+
 def to_event(row: Any) -> RelayedEvent:
     """Return the event of a row with the columns of BODY."""
     return RelayedEvent(
@@ -30,10 +34,10 @@ def to_event(row: Any) -> RelayedEvent:
 async def head(conn: Conn) -> int:
     """Return the last position."""
     found: int = await conn.fetchval(
-        """
+        f"""
         -- log.head
-        SELECT position FROM realtime.event_head
-        """
+        SELECT {HEAD} FROM realtime.event_head AS h
+        """  # noqa: S608 - a part of several statements
     )
     return found
 
@@ -43,7 +47,7 @@ async def after(conn: Conn, position: int, *, limit: int) -> tuple[int, list[Rel
     rows = await conn.fetch(
         f"""
         -- log.after
-        SELECT h.position AS head, e.*
+        SELECT {HEAD} AS head, e.*
           FROM realtime.event_head AS h
           LEFT JOIN LATERAL (
                SELECT {BODY}

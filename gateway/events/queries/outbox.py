@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gateway.db import Conn
 from gateway.events.event import RelayedEvent
-from gateway.events.queries.log import BODY, to_event
+from gateway.events.queries.log import BODY, HEAD, to_event
 
 
 async def has_due(conn: Conn) -> bool:
@@ -24,10 +24,10 @@ async def has_due(conn: Conn) -> bool:
 async def lock_head(conn: Conn) -> int | None:
     """Return the last position, locked until the COMMIT; None while another node relays."""
     found: int | None = await conn.fetchval(
-        """
+        f"""
         -- outbox.lock_head
-        SELECT position FROM realtime.event_head FOR UPDATE SKIP LOCKED
-        """
+        SELECT {HEAD} FROM realtime.event_head AS h FOR UPDATE OF h SKIP LOCKED
+        """  # noqa: S608 - a part of several statements
     )
     return found
 
