@@ -42,6 +42,7 @@ from gateway.events.relay import Relay
 from gateway.files import Files, Limits, Storage, StorageUnusable, open_storage
 from gateway.jobs import Doorbell, Upkeep, Worker
 from gateway.limits import FairPlaces, LoadShedder
+from gateway.limits.load_shedding import LEVEL_WAIT_S
 from gateway.ops import metrics
 from gateway.ops.histogram import Histogram
 from gateway.ops.loop_lag import LoopLag
@@ -363,7 +364,8 @@ def _queues(
         size, full=lambda: pool.get_size() >= size and not pool.get_idle_size(), now=now
     )
     places = FairPlaces(max(1, size * READING // 10), clock=now)
-    shedder.add_sources(of_messages, places.longest_wait_s)
+    # Whatever reads wait for, what is sent has connections of its own: level 2 refuses reads.
+    shedder.add_sources(of_messages, lambda: min(places.longest_wait_s(), LEVEL_WAIT_S[1]))
     return shedder, places
 
 

@@ -24,7 +24,10 @@ class FairPlaces:
         """Owner → their tasks that wait → since when."""
 
     def longest_wait_s(self) -> float:
-        """Return the longest wait of an owner who waits once: the others wait for themselves."""
+        """Return the longest wait of an owner who waits once, since it is once.
+
+        Who has several requests waits for their own, up to the last of them.
+        """
         began = [
             next(iter(theirs.values())) for theirs in self._waiting.values() if len(theirs) == 1
         ]
@@ -46,8 +49,10 @@ class FairPlaces:
             raise
         finally:
             del theirs[turn]
-            if not theirs:
-                self._waiting.pop(owner, None)
+            if len(theirs) == 1:
+                theirs[next(iter(theirs))] = self._clock()
+            elif not theirs:
+                del self._waiting[owner]
 
     def give_back(self) -> None:
         """End the use of a place."""

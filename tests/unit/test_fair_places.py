@@ -71,3 +71,23 @@ async def test_the_longest_wait_is_of_somebody_who_waits_once() -> None:
         task.cancel()
     await asyncio.wait(tasks)
     assert places.longest_wait_s() == 0.0
+
+
+async def test_the_last_of_many_has_waited_for_the_others() -> None:
+    """Its own wait begins when it is the only one."""
+    now = 0.0
+    places = FairPlaces(1, clock=lambda: now)
+    await places.take("first")
+    tasks = [asyncio.create_task(places.take("many")) for _ in range(5)]
+    await asyncio.sleep(0)
+    now = 3.0
+    for _ in range(4):
+        places.give_back()
+        await asyncio.sleep(0)
+    just_alone = places.longest_wait_s()
+    now = 3.25
+
+    assert (just_alone, places.longest_wait_s()) == (0.0, 0.25)
+    places.give_back()
+    await asyncio.wait_for(asyncio.gather(*tasks), 10)
+    assert places.longest_wait_s() == 0.0
