@@ -26,9 +26,9 @@ from gateway.settings import Settings
 
 PR_SET_PDEATHSIG = 1
 
-GC_THRESHOLDS = (5_000, 5, 40_000)
-"""The cyclic garbage collector examines young objects after 5,000 more were allocated than freed,
-in 1 ms (after 50,000, beside large pages, in 22), and hardly ever all objects. A full collection
+GC_THRESHOLDS = (2_000, 4, 100_000)
+"""The cyclic garbage collector examines young objects after 2,000 more were allocated than freed,
+in 1 ms (after 50,000, beside large pages, in 30), and hardly ever all objects. A full collection
 stops a worker with 10,000 sessions for 0.7 s. By default there is one after each growth by a
 quarter, so many during a reconnect storm: it took 35 s instead of 14. Ended sessions leave no
 cycles (tests/acceptance/sockets/test_leaks.py)."""

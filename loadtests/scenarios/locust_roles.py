@@ -28,6 +28,8 @@ from loadtests.test_users import SignedInUser
 
 SECONDS = 30.0
 USERS = 40
+ARRIVAL_S = 10
+"""In which all users arrive."""
 STOP_S = 10
 """How long a user may take to finish its last message."""
 OVERTIME_S = 60.0
@@ -133,7 +135,7 @@ def _command(gateway: OwnGateway, users: int, seconds: float, processes: int) ->
     return [
         *(sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless"),
         *("--host", f"http://127.0.0.1:{gateway.worker_ports[0]}"),
-        *("--users", str(users), "--spawn-rate", str(max(2, users // 4))),
+        *("--users", str(users), "--spawn-rate", str(max(2, users // ARRIVAL_S))),
         *("--run-time", f"{round(seconds)}s"),
         *("--stop-timeout", str(STOP_S), "--only-summary", "--loglevel", "WARNING"),
         *distributed(processes),
