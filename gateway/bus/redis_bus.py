@@ -165,14 +165,15 @@ class RedisBus:
     async def subscribe(self, topics: Collection[str]) -> None:
         requested: dict[asyncio.Future[None], Subscriber] = {}
         named = list(topics)
+        # All of them now: whoever gives them up, between two portions, does so after this.
+        self._topics.update(named)
+        for topic in named:
+            self._unused_since.pop(topic, None)
         for start in range(0, len(named), REQUESTED_AT_ONCE):
             if start:
                 await asyncio.sleep(0)
             some = named[start : start + REQUESTED_AT_ONCE]
-            for topic in some:
-                self._unused_since.pop(topic, None)
-                self._topics.add(topic)
-            requested |= self._request(some)
+            requested |= self._request(topic for topic in some if topic in self._topics)
         # While Redis is away, or slow, nobody waits for it.
         waits = {one for one, at in requested.items() if at.connected and not at.overdue}
         for _ in range(TURNS):

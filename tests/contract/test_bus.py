@@ -24,8 +24,10 @@ from gateway.bus import (
     announce,
     publisher,
     pubsub_dialect,
+    redis_bus,
 )
 from gateway.bus.publisher import BusCounters, Publisher
+from gateway.bus.redis_bus import REQUESTED_AT_ONCE
 from gateway.protocol import TypingStarted
 from tests.support.cluster import Cluster
 from tests.support.desk import eventually
@@ -230,6 +232,28 @@ async def test_a_lost_connection_is_noticed_resubscribed_and_said(redis_url: str
 
         here.bus.publish([message("user:1", 1)])
         await eventually(lambda: there.received)
+
+
+async def test_topics_that_are_given_up_while_they_are_requested_are_left(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client may go between two portions of the topics of its hello; those of others stay."""
+    monkeypatch.setattr(redis_bus, "LINGER_S", 0.02)
+    async with AsyncExitStack() as stack:
+        here, there = await redis_pair(redis_url, stack)
+        topics = [f"conversation:{number}" for number in range(3 * REQUESTED_AT_ONCE)]
+        of_others = topics[:: REQUESTED_AT_ONCE // 2]
+        subscribing = asyncio.create_task(there.bus.subscribe(topics))
+        await asyncio.sleep(0)
+
+        there.bus.unsubscribe(topics)
+        await asyncio.gather(subscribing, there.bus.subscribe(of_others))
+
+        bus = there.bus
+        assert isinstance(bus, RedisBus)
+        await eventually(lambda: bus.topics == {*of_others})
+        here.bus.publish([message(topic, number) for number, topic in enumerate(of_others)])
+        await eventually(lambda: len(there.received) == len(of_others))
 
 
 async def test_a_bus_that_is_not_there_holds_nobody_up() -> None:
