@@ -222,7 +222,15 @@ def _name(sign_in: SignIn, name: str) -> str:
 
 
 def _cookie(request: Request, sign_in: SignIn, name: str) -> str:
-    return request.cookies.get(_name(sign_in, name), "")
+    """Return the value of a cookie; empty without one, and when there are two.
+
+    Starlette strips NEL and NO-BREAK SPACE, too: a name that begins with one is no __Host- name to
+    a browser, so another host of our domain may set it.
+    """
+    parts = ";".join(request.headers.getlist("cookie")).split(";")
+    pairs = (part.strip(" \t").partition("=") for part in parts)
+    found = [value for given, _, value in pairs if given == _name(sign_in, name)]
+    return found[0] if len(found) == 1 else ""
 
 
 def _set(

@@ -96,11 +96,12 @@ class SigningBrowser:
     async def _ask(self, method: str, url: str, headers: dict[str, str]) -> httpx2.Response:
         assert url.startswith(f"{self.public}/"), url
         kept = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        sent = {**headers, **({"cookie": kept} if kept else {})}
         async with httpx2.AsyncClient(verify=NO_TLS, timeout=60) as client:
             answer = await client.request(
                 method,
                 self.node_url + url.removeprefix(self.public),
-                headers={**headers, **({"cookie": kept} if kept else {})},
+                headers=[(name.encode(), value.encode("latin-1")) for name, value in sent.items()],
             )
         self.set.clear()
         for line in answer.headers.get_list("set-cookie"):

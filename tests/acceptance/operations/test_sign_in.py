@@ -135,6 +135,29 @@ async def test_scripts_and_other_sites_do_not_get_the_cookies(
         assert (await browser.token()).status_code == 200
 
 
+async def test_a_cookie_that_another_host_may_have_set_signs_nobody_in(
+    empty_desk: Desk, provider: FakeProvider
+) -> None:
+    """A browser guards names that begin with __Host-; of two alike one may be somebody else's."""
+    public = "https://gateway.test"
+    node = await empty_desk.start_node(**settings_for(provider, public_url=public))
+    browser = SigningBrowser(node.url, public=public)
+    await browser.sign_in(provider)
+    [(name, value)] = browser.cookies.items()
+    assert await browser.session()
+
+    for cookies in (
+        *({f"{space}{name}": value} for space in ("\xa0", "\x85", "\xad", "=")),
+        {f"{name}\xa0": value},
+        {name.lower(): value},
+        {name: "of another", f"x; {name}": value},
+        {name: value, f"x; {name}": "of another"},
+    ):
+        browser.cookies = cookies
+        assert not await browser.session(), cookies
+        assert (await browser.token()).status_code == 401, cookies
+
+
 async def test_nothing_secret_is_in_an_address(node: RunningNode, provider: FakeProvider) -> None:
     """Neither the verifier, nor a token: addresses are logged and shared."""
     browser = SigningBrowser(node.url)
