@@ -48,6 +48,7 @@ from gateway.ops.histogram import Histogram
 from gateway.ops.loop_lag import LoopLag
 from gateway.ops.tasks import Tasks
 from gateway.people import presences
+from gateway.rest.anonymous import HEALTH
 from gateway.settings import BACKLOG, Settings
 from gateway.sockets.listener.http import http_protocol_class
 from gateway.sockets.listener.websocket import protocol_class
@@ -276,7 +277,7 @@ def make_server(settings: Settings) -> tuple[FastAPI, uvicorn.Server]:
 
     config = uvicorn.Config(
         app,
-        http=http_protocol_class(node, urgent={rest.telephony.EVENTS}),  # type: ignore[arg-type]
+        http=http_protocol_class(node, urgent={rest.telephony.EVENTS, *HEALTH}),  # type: ignore[arg-type]
         ws=protocol_class(node) if settings.takes("sockets") else "none",  # type: ignore[arg-type]
         loop="uvloop",
         lifespan="on",

@@ -138,11 +138,12 @@ class Services:
         So nobody receives an event of a row that they cannot read yet. The sweep heals a crash
         between the two. Two nodes may publish change 8 before 7: listeners order by change.
         """
-        async with self.connection() as conn:
-            tx = Transaction(conn)
-            async with conn.transaction():
-                yield tx
-            self._publish_done(tx)
+        with self.turns.pressing():  # others may wait for the rows that it locks
+            async with self.connection() as conn:
+                tx = Transaction(conn)
+                async with conn.transaction():
+                    yield tx
+                self._publish_done(tx)
 
     @asynccontextmanager
     async def statement(self) -> AsyncIterator[Transaction]:
@@ -150,10 +151,11 @@ class Services:
 
         Without BEGIN and COMMIT a send takes one round trip instead of three.
         """
-        async with self.connection() as conn:
-            tx = Transaction(conn)
-            yield tx
-            self._publish_done(tx)
+        with self.turns.pressing():
+            async with self.connection() as conn:
+                tx = Transaction(conn)
+                yield tx
+                self._publish_done(tx)
 
     def _publish_done(self, tx: Transaction) -> None:
         if tx.announcements:
@@ -238,8 +240,14 @@ class Context:
 
     @asynccontextmanager
     async def _place(self) -> AsyncIterator[None]:
-        """Wait for a place among those who read, at most as long as for a connection."""
+        """Wait for a place among those who read, at most as long as for a connection.
+
+        What is urgent needs none: a message that is sent again waits for nobody's pages.
+        """
         places = self.services.reading_places
+        if not self.services.turns.may_wait():
+            yield
+            return
         try:
             async with asyncio.timeout(ACQUIRE_S):
                 await places.take(self.user_id)

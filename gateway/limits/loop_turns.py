@@ -12,11 +12,13 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Hashable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from gateway.limits.turn_queue import TurnQueue, was_given
 
 T = TypeVar("T")
+Owner: TypeAlias = Hashable | Callable[[], Hashable]
+"""Whose turns they are; a function is asked before each step."""
 
 TURN_S = 0.0005
 """Steps begin until so much time of a turn is used: one long step, or several short ones."""
@@ -38,6 +40,10 @@ class LoopTurns:
         """Steps that may begin, and have not yet."""
         self._watches = False
         """Whether the next turn is noticed."""
+        self._stepping: set[asyncio.Task[Any] | None] = set()
+        """Tasks whose steps take turns."""
+        self._pressing: set[asyncio.Task[Any] | None] = set()
+        """Tasks whose steps take none now: others wait for what they hold."""
         self._urgent = 0
         self._owed_s = 0.0
         self._rests_until = 0.0
@@ -55,15 +61,44 @@ class LoopTurns:
                 if self._queue:
                     self._watch()
 
-    async def run(self, owner: Hashable, work: Coroutine[Any, Any, T]) -> T:
+    def may_wait(self) -> bool:
+        """Return whether the steps of this task take turns."""
+        return asyncio.current_task() in self._stepping
+
+    @contextmanager
+    def pressing(self) -> Iterator[None]:
+        """Let this task's steps wait for no turn until the end of the block.
+
+        It holds a lock, or something else that what is urgent waits for.
+        """
+        task = asyncio.current_task()
+        before = task in self._pressing
+        self._pressing.add(task)
+        try:
+            yield
+        finally:
+            if not before:
+                self._pressing.discard(task)
+
+    async def run(self, owner: Owner, work: Coroutine[Any, Any, T]) -> T:
         """Do this work step by step, in the caller's task; return its result.
 
-        A step goes from one wait to the next. What the work starts as tasks takes no turns.
+        A step goes from one wait to the next. What the work starts as tasks takes no turns. Work
+        within such work takes none of its own: its task would wait for a turn that it has.
         """
-        return await _Stepped(self, owner, work)
+        if self.may_wait():
+            return await work
+        task = asyncio.current_task()
+        self._stepping.add(task)
+        try:
+            return await _Stepped(self, owner, work)
+        finally:
+            self._stepping.discard(task)
 
     def take(self, owner: Hashable) -> Generator[Any, Any, None]:
         """Wait until a step of this owner may begin."""
+        if self._pressing and asyncio.current_task() in self._pressing:
+            return
         if self._used_s < TURN_S and not (self._queue or self._granted or self._is_resting()):
             return
         turn = self._queue.wait(owner)
@@ -118,9 +153,9 @@ class LoopTurns:
 class _Stepped(Awaitable[T]):
     """A coroutine whose steps take turns; for its task they are steps of its own."""
 
-    def __init__(self, turns: LoopTurns, owner: Hashable, work: Coroutine[Any, Any, T]) -> None:
+    def __init__(self, turns: LoopTurns, owner: Owner, work: Coroutine[Any, Any, T]) -> None:
         self._turns = turns
-        self._owner = owner
+        self._owner = owner if callable(owner) else lambda: owner
         self._work = work
 
     def __await__(self) -> Generator[Any, Any, T]:
@@ -129,7 +164,7 @@ class _Stepped(Awaitable[T]):
             while True:
                 if error is None:
                     try:
-                        yield from self._turns.take(self._owner)
+                        yield from self._turns.take(self._owner())
                     except BaseException as thrown:  # noqa: BLE001 - the work decides what follows
                         error = thrown
                 try:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from functools import partial
 from itertools import pairwise
 
 import pytest
 
 from gateway.limits.loop_turns import REST, TURN_S, LoopTurns
+from tests.support.desk import eventually
 
 OWNERS, STEPS = 7, 5
 
@@ -196,12 +198,15 @@ async def _outcomes(seed: int, run: Callable[..., Awaitable[str]]) -> list[tuple
     ]
     for number in cancelled:
         plans[number].append("wait")  # so that it is there to be cancelled
-    await asyncio.sleep(0.05)
+    await eventually(
+        lambda: all(
+            task.done() or noted[-1:] == ["wait"] for task, noted in zip(tasks, notes, strict=True)
+        )
+    )
     for number in cancelled:
         tasks[number].cancel()
-    waiting = [task for task, plan in zip(tasks, plans, strict=True) if "wait" in plan]
-    await asyncio.sleep(0.05)
-    for task in waiting:
+    await asyncio.wait([tasks[number] for number in cancelled])
+    for task in tasks:
         task.cancel()
     results = await asyncio.gather(*tasks, return_exceptions=True)
     return [
@@ -249,3 +254,43 @@ async def test_who_is_cancelled_while_waiting_takes_no_turn() -> None:
     results = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 10)
 
     assert [one for one in results if not isinstance(one, asyncio.CancelledError)] == [3, 3, 3]
+
+
+async def test_work_within_work_takes_the_turns_of_its_task() -> None:
+    """It would wait for a turn that its own task has, and with it everybody."""
+    clock = StepClock()
+    turns = LoopTurns(clock=clock)
+
+    async def outer(owner: int) -> int:
+        return await turns.run(owner, work(clock, lambda: None, steps=STEPS, step_s=0.01))
+
+    tasks = [turns.run(owner, outer(owner)) for owner in range(OWNERS)]
+    found = await asyncio.wait_for(asyncio.gather(*tasks), 10)
+
+    assert found == [STEPS] * OWNERS
+
+
+async def test_whose_turns_they_are_may_show_while_the_work_is_done() -> None:
+    """Forty tasks that turn out to be of one owner have no more turns than one of another."""
+    clock, order, known = StepClock(), [], set[int]()
+    turns, all_known = LoopTurns(clock=clock), asyncio.Event()
+
+    async def many(number: int) -> None:
+        known.add(number)
+        if len(known) == 40:
+            all_known.set()
+        await all_known.wait()
+        await work(clock, lambda: order.append("many"), steps=STEPS, step_s=0.01)
+
+    tasks = [
+        asyncio.create_task(
+            turns.run(partial(lambda one: "many" if one in known else one, number), many(number))
+        )
+        for number in range(40)
+    ]
+    await all_known.wait()
+    await turns.run("one", work(clock, lambda: order.append("one"), steps=STEPS, step_s=0.01))
+    before = order.count("many")
+    await asyncio.gather(*tasks)
+
+    assert before <= 2 * STEPS + 2

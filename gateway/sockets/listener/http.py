@@ -185,7 +185,8 @@ class HttpProtocol(HttpToolsProtocol):
             if scope["path"] in self._urgent:
                 await answering
             else:
-                await self._node.services.turns.run(_asker(scope, self._address), answering)
+                asker = partial(_asker, scope, self._address)
+                await self._node.services.turns.run(asker, answering)
         except Exception:
             if not scope["state"].get("logged"):
                 raise
@@ -301,7 +302,13 @@ class _Refused(Exception):
 
 
 def _asker(scope: Any, address: str) -> Hashable:
-    """Return whose turns of the loop a request takes: those of its token, else of its site."""
+    """Return whose turns of the loop a request takes: its employee's, once it is known whose it is.
+
+    Before that, and for a program, they are those of what it shows; else those of its site.
+    """
+    employee_id: int | None = scope["state"].get("employee_id")
+    if employee_id is not None:
+        return employee_id  # as on the socket, however many tokens there are
     for name, value in scope["headers"]:
         if name == b"authorization":
             return bytes(value)
