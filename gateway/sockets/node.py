@@ -191,7 +191,7 @@ class Node:
             identities=self.identities,
             service_accounts=self.service_accounts,
             compare=self.reconciler.compare_rights,
-            apply_memberships=self.membership_news.apply,
+            add_memberships=self.membership_news.add,
             every_s=settings.standing_s,
         )
         delivery.handle_topic(topics.NEWS, lambda _announcement: self.standing_checks.ring())
@@ -231,6 +231,7 @@ class Node:
         self.wheel.start()
         stack.callback(self.wheel.stop)
         self.spawn(self.standing_checks.run(), name="standing")  # HTTP is served by every role
+        self.spawn(self.membership_news.run(), name="memberships")
         await self.delivery.bus.subscribe([topics.NEWS])
         if not serves:
             return

@@ -39,7 +39,7 @@ class StandingChecks:
         identities: IdentityCache,
         service_accounts: ServiceAccounts,
         compare: Callable[[Collection[int] | None], Awaitable[None]],
-        apply_memberships: Callable[[Sequence[MembershipChange]], Awaitable[None]],
+        add_memberships: Callable[[Sequence[MembershipChange]], None],
         every_s: float,
     ) -> None:
         self._services = services
@@ -47,7 +47,7 @@ class StandingChecks:
         self._identities = identities
         self._service_accounts = service_accounts
         self._services_version = 0
-        self._apply_memberships = apply_memberships
+        self._add_memberships = add_memberships
         self._news = asyncio.Event()
         self._compare = compare
         self._every_s = every_s
@@ -118,8 +118,8 @@ class StandingChecks:
         if news.services_version != self._services_version:
             self._services_version = news.services_version
             self._service_accounts.forget()
+        self._add_memberships(news.memberships)
         await self._apply_changes(news.changed)
-        await self._apply_memberships(news.memberships)
         await self._service_accounts.mark_used()
 
     async def _apply_changes(self, changed: dict[int, list[int] | None]) -> None:

@@ -7,8 +7,11 @@ receive on their own topic comes from here, as it would from the command.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
+
+import structlog
 
 from gateway import topics
 from gateway.auth.queries.standing import MembershipChange
@@ -22,6 +25,8 @@ from gateway.errors import ConversationNotFound
 from gateway.protocol import ConversationMineChanged, ParticipantChanged
 from gateway.sockets.subscriptions.after_delivery import AfterDelivery
 
+log = structlog.get_logger(__name__)
+
 
 class MembershipNews:
     """The news of one node."""
@@ -32,15 +37,34 @@ class MembershipNews:
         self._after = after
         self._applied: set[int] = set()
         """Changes that are read again, as they may have been committed late."""
+        self._waiting: dict[int, MembershipChange] = {}
+        self._wake = asyncio.Event()
 
-    async def apply(self, changes: Sequence[MembershipChange]) -> None:
-        """Tell of those that are new."""
+    def add(self, changes: Sequence[MembershipChange]) -> None:
+        """Have those told that are new. Who was dismissed, or has no token, is not kept waiting."""
         self._applied &= {one.id for one in changes}
-        for change in changes:
-            if change.id not in self._applied:
-                with suppress(ConversationNotFound):  # they are gone again
-                    await self._apply(change)
-                self._applied.add(change.id)
+        self._waiting |= {one.id: one for one in changes if one.id not in self._applied}
+        if self._waiting:
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Tell of what was added, in that order, until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                await self._apply_first()
+
+    async def _apply_first(self) -> None:
+        number, change = next(iter(self._waiting.items()))
+        try:
+            with suppress(ConversationNotFound):  # they are gone again
+                await self._apply(change)
+            self._applied.add(number)
+        except Exception as error:  # noqa: BLE001 - for a while it is read again
+            log.warning("memberships.not_told", error=type(error).__name__)
+        finally:
+            del self._waiting[number]
 
     async def _apply(self, change: MembershipChange) -> None:
         conversation_id, streams = change.conversation_id, self._delivery.streams

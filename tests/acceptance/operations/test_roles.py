@@ -149,7 +149,7 @@ async def test_each_role_starts_only_what_it_needs(empty_desk: Desk) -> None:
 
     assert {"streams", "unread", "upkeep", "devices", "cluster_limits"} <= tasks_of(sockets)
     assert "jobs.upkeep" not in tasks_of(sockets)
-    everywhere = {"standing", "contract"}
+    everywhere = {"standing", "memberships", "contract"}
     assert tasks_of(ingest) == {"on_call", "callbacks.news", *everywhere}
     assert tasks_of(background) == {
         "jobs.upkeep", "callbacks", "events.relay", "events.backlog", *everywhere,

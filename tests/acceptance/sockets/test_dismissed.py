@@ -10,9 +10,11 @@ from typing import Any
 import jwt
 import pytest
 
+from gateway.auth.queries.standing import MembershipChange
 from gateway.client import ConnectionEnded, RequestRefused
 from gateway.errors import DatabaseUnavailable
-from gateway.protocol import MessageHistory
+from gateway.protocol import ConversationCreated, MessageHistory
+from gateway.sockets.subscriptions.membership_news import MembershipNews
 from tests.support.desk import IRYNA, OKSANA, PETRO, Desk, eventually
 from tests.support.raw import raw
 
@@ -98,6 +100,34 @@ async def test_a_dismissed_employee_is_closed_by_the_next_check(empty_desk: Desk
 
         assert [await one.closed_with(), await other.closed_with()] == [4010, 4010]
     assert (await petro.open(IRYNA)).conversation.id
+
+
+async def test_nobody_stays_because_others_are_being_told_of_conversations(
+    empty_desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program may open thousands, for a thousand people each; that takes longer than a check."""
+    await start(empty_desk, standing_s=CHECK_S)
+    apply, telling, released = MembershipNews._apply, asyncio.Event(), asyncio.Event()
+
+    async def take_long(news: MembershipNews, change: MembershipChange) -> None:
+        telling.set()
+        await released.wait()
+        await apply(news, change)
+
+    monkeypatch.setattr(MembershipNews, "_apply", take_long)
+    petro = await empty_desk.client(PETRO)
+    async with raw(empty_desk.nodes[0].socket_url) as oksana:
+        await oksana.hello(empty_desk.token(OKSANA))
+        await empty_desk.sql(
+            "SELECT realtime.open_conversation('Deal', $1::bigint[], created_by => $2)",
+            [IRYNA], PETRO,
+        )  # fmt: skip
+        await telling.wait()
+        await empty_desk.sql(DISMISS, OKSANA)
+
+        assert await oksana.closed_with() == 4010
+    released.set()
+    assert (await petro.next(ConversationCreated)).title == "Deal"
 
 
 async def test_a_revoked_token_is_refused_everywhere(empty_desk: Desk) -> None:
