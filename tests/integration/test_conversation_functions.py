@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any
@@ -83,6 +84,32 @@ async def test_the_role_of_the_crm_needs_no_table(database: str, crm: Any) -> No
             await crm.execute("RESET ROLE")
     finally:
         await crm.execute(f"RESET ROLE; DROP OWNED BY {name}; DROP ROLE {name}")
+
+
+@pytest.mark.parametrize("said", ['{"source": "rest", "service": "crm"}', "no JSON", "", None])
+async def test_the_role_of_the_crm_does_not_say_where_a_removal_came_from(
+    crm: Any, said: str | None
+) -> None:
+    """In the audit it is of SQL; only who may write the audit itself, as nodes do, says more."""
+    name = f"backend_{uuid.uuid4().hex[:8]}"
+    room = await crm.fetchval(
+        "SELECT conversation_id FROM realtime.open_conversation('Deal', '{1,2,3}', 'deal:1')"
+    )
+    await crm.execute(
+        f"CREATE ROLE {name}; GRANT USAGE ON SCHEMA realtime TO {name};"
+        f" GRANT EXECUTE ON FUNCTION realtime.remove_participants TO {name};"
+        f" SET SESSION AUTHORIZATION {name}"
+    )
+    try:
+        if said is not None:
+            await crm.execute("SELECT set_config('realtime.audit_origin', $1, false)", said)
+        await crm.fetch("SELECT realtime.remove_participants($1, '{2}')", room)
+    finally:
+        await crm.execute(f"RESET SESSION AUTHORIZATION; DROP OWNED BY {name}; DROP ROLE {name}")
+
+    noted = await crm.fetchrow("SELECT source, request_id, details FROM realtime.audit")
+    assert (noted["source"], noted["request_id"]) == ("sql", None)
+    assert json.loads(noted["details"]) == {"employee_id": 2}
 
 
 ROLES = """
