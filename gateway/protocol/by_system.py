@@ -17,7 +17,10 @@ MAX_ATTRS_BYTES = 8_000
 
 def check_attrs(value: dict[str, Any]) -> dict[str, Any]:
     """Return data that PostgreSQL can store as jsonb; ValueError when it cannot."""
-    written = orjson.dumps(value)
+    try:
+        written = orjson.dumps(value)
+    except TypeError:  # what it parses is at most as deep, but for some levels
+        raise ValueError("has too many levels") from None
     if len(written) > MAX_ATTRS_BYTES:
         raise ValueError(f"must have at most {MAX_ATTRS_BYTES} bytes")
     if b"\\u0000" in written.replace(b"\\\\", b""):
@@ -64,7 +67,7 @@ class SystemMessageNew:
     silent: Flag = False
     """true: it counts as unread for nobody."""
     attrs: Attrs | None = None
-    """Data for programs, at most 8,000 bytes of JSON; clients receive it unchanged."""
+    """Data for programs, at most 8,000 bytes and 100 levels; clients receive it unchanged."""
 
 
 OpenedKind = Literal["direct", "group"]

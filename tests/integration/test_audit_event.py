@@ -75,6 +75,8 @@ async def test_nobody_may_be_the_actor(conn: Any, actor: str) -> None:
     ("1, 'deal.win', NULL, '[]'", "details"), ("1, 'deal.win', NULL, '5'", "details"),
     ("1, 'deal.win', NULL, 'null'", "details"),
     ("1, 'deal.win', NULL, jsonb_build_object('a', repeat('x', 8000))", "details"),
+    ("1, 'deal.win', NULL, '{\"n\": [1e400]}'", "details"),
+    ("1, 'deal.win', NULL, (repeat('{\"a\":', 100) || 1 || repeat('}', 100))::jsonb", "details"),
     ("'a1', 'win'", "act"), ("'a1', 'deal.win', ''", "subject"),
 ])  # fmt: skip
 @pytest.mark.cases(99)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import uuid
 from collections.abc import AsyncIterator
@@ -193,6 +194,46 @@ async def test_what_a_socket_may_not_send_is_refused(
 
     assert refused.value.sqlstate == state
     assert await standing(crm, conversation_id) == (0, 1, 0)
+
+
+def nested(levels: int, inner: str = "1") -> str:
+    """Return an object of so many levels."""
+    return '{"a":' * levels + inner + "}" * levels
+
+
+SEND_DATA = "SELECT seq FROM realtime.send_message($1, NULL, 'data', attrs => $2)"
+
+
+@pytest.mark.parametrize(
+    "attrs", ["[]", nested(100), nested(3_000), nested(50, "[" * 51 + "]" * 51),
+              '{"n": 1e400}', '{"n": {"n": [1, -1e309]}}', nested(99, "1e309")],
+)  # fmt: skip
+async def test_data_that_the_gateway_cannot_read_is_refused(crm: Any, attrs: str) -> None:
+    """One such message, and nobody could open the conversation."""
+    conversation_id = await room(crm, OKSANA, PETRO)
+
+    with pytest.raises(asyncpg.PostgresError) as refused:
+        await crm.fetchrow(SEND_DATA, conversation_id, attrs)
+
+    assert (refused.value.sqlstate, refused.value.hint) == ("RT004", "attrs")
+
+
+async def test_data_of_many_levels_and_digits_reaches_everybody(small_desk: Desk, crm: Any) -> None:
+    """As an event, in a page, over HTTP, and in the list of conversations of a new hello."""
+    conversation_id = await room(crm, OKSANA, PETRO)
+    oksana = await small_desk.client(OKSANA)
+    for attrs in (nested(99), nested(2, "[1.7e308, -1e308, 1e-400, 10000000000000000000000]")):
+        await crm.execute(SEND_DATA, conversation_id, attrs)
+        written = json.loads(attrs)
+
+        assert (await oksana.next(MessageCreated)).message.attrs == written
+        assert (await oksana.history(conversation_id)).messages[-1].attrs == written
+        path = f"/v1/messenger/conversations/{conversation_id}/messages"
+        page = (await small_desk.http(PETRO).get(path)).json()
+        assert page["messages"][-1]["attrs"] == written
+        [shown] = (await small_desk.client(PETRO)).welcome.conversations
+        assert shown.last_message is not None
+        assert shown.last_message.attrs == written
 
 
 @pytest.mark.parametrize("conversation_id", [None, 0, NOBODY_KNOWS, 2**63 - 1])

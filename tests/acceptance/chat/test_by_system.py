@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -327,6 +328,8 @@ async def test_a_bad_change_is_refused(desk: Desk) -> None:
         {"text": ""}, {"text": "\u200b"}, {"text": "x" * 8_001}, {"text": "a\0"}, {"text": 1},
         {"client_key": "x"}, {"client_key": None}, {"silent": 1}, {"attrs": []}, {"attrs": "x"},
         {"attrs": {"x": "a\0b"}}, {"attrs": {"a\0": 1}}, {"attrs": {"x": ["y" * 8_001]}},
+        {"attrs": json.loads('{"a":' * 100 + "1" + "}" * 100)},
+        {"attrs": json.loads('{"a":' * 300 + "1" + "}" * 300)},
         {"sender_id": 1}, {"reply_to_seq": 0}, {"reply_to_seq": 2**63},
     ]  # fmt: skip
     for changes in wrong_messages:
