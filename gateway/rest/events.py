@@ -20,7 +20,8 @@ from gateway.events.queries.batches import NewEvent, StoredEvent
 from gateway.jobs.job import NUL
 from gateway.protocol.codec import validate
 from gateway.protocol.events import Topic
-from gateway.protocol.frame import Id, Instant, frame
+from gateway.protocol.frame import Id, frame
+from gateway.protocol.search import Moment
 from gateway.rest.callers import Caller, charge, service_with
 from gateway.rest.depends import ANSWERS, EmployeeId, StrictRoute, answer
 from gateway.rest.worker import parts_of
@@ -53,7 +54,7 @@ class EventNew:
     """At most 8,192 bytes, 32 levels, and numbers between -2^53 and 2^53."""
     key: Key | None = None
     """Sent again, it publishes nothing: for 7 days after the event was published and due."""
-    deliver_at: Instant | None = None
+    deliver_at: Moment | None = None
     """When it is to be delivered, within a year; null: at once."""
     notify: dict[str, Any] | None = None
     """At most 2,048 bytes. It is stored, and nothing reads it yet."""

@@ -87,6 +87,8 @@ async def test_each_event_has_its_own_answer(small_desk: Desk) -> None:
         {"type": "a.b", "users": [0]},
         {"type": "a.b", "deliver_at": "tomorrow"},
         {"type": "a.b", "deliver_at": "2999-01-01T00:00:00Z"},
+        {"type": "a.b", "deliver_at": "0001-01-01T00:00:00+14:00"},
+        {"type": "a.b", "deliver_at": "9999-12-31T23:59:59-14:00"},
         {"type": "a.b", "key": "new"},
     )
 
@@ -101,12 +103,11 @@ async def test_each_event_has_its_own_answer(small_desk: Desk) -> None:
         ("rejected", invalid, "payload"),
         ("rejected", invalid, "payload"),
         ("rejected", invalid, "users[0]"),
-        ("rejected", invalid, "deliver_at"),
-        ("rejected", invalid, "deliver_at"),
+        *[("rejected", invalid, "deliver_at")] * 4,
         ("accepted", None, None),
     ]
-    assert (answer["accepted"], answer["duplicates"], answer["rejected"]) == (1, 1, 10)
-    assert [one["index"] for one in answer["results"]] == list(range(12))
+    assert (answer["accepted"], answer["duplicates"], answer["rejected"]) == (1, 1, 12)
+    assert [one["index"] for one in answer["results"]] == list(range(14))
 
 
 DEEP = '{"a":' * 900 + "1" + "}" * 900
