@@ -112,7 +112,7 @@ class Reconciler:
             present = {one: present[one] for one in present.keys() & employee_ids}
         for group in _groups_of(present):
             await self._compare(group)
-        await self._topic_watches.check(employee_ids)
+        await self._check_topics(employee_ids)
 
     async def run(self) -> None:
         """Check until cancelled; an outage delays."""
@@ -139,12 +139,19 @@ class Reconciler:
     async def _check(self, *, events_lost: bool) -> None:
         for group in self._groups():
             await self._compare(group)
-        await self._topic_watches.check()
+        await self._check_topics()
         self._unread.push_expired_mutes()
         await self._check_presence(events_lost=events_lost)
         if events_lost and self._groups_known:
             self._unread.check_all()
         await self._calls.reconcile(events_lost=events_lost)
+
+    async def _check_topics(self, employee_ids: Collection[int] | None = None) -> None:
+        """End watches without a right; a view of the CRM that fails keeps nothing else waiting."""
+        try:
+            await self._topic_watches.check(employee_ids)
+        except Exception as error:  # noqa: BLE001 - checked again in a moment
+            log.warning("topics.not_checked", error=type(error).__name__)
 
     def _groups(self) -> list[EmployeeGroup]:
         """Return everybody connected, in groups: the last ones, if nothing has changed."""

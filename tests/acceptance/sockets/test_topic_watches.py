@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from gateway.client import connect
 from gateway.events.readers import TopicReaders
-from gateway.protocol import TopicUnwatch, TopicUnwatched
+from gateway.protocol import ConversationMute, TopicUnwatch, TopicUnwatched, UnreadChanged
 from gateway.protocol.events import MAX_WATCHED_TOPICS
 from gateway.sockets.watch.topic_watches import TopicWatches
 from tests.support.desk import DIRECTOR, OKSANA, PETRO, Desk, eventually, refused
@@ -187,3 +188,34 @@ async def test_a_view_that_breaks_ends_only_what_rests_on_it(empty_desk: Desk) -
             return False
 
     await eventually(is_back)
+
+
+async def test_a_view_that_fails_for_a_topic_delays_no_other_check(
+    small_desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A value that cannot be computed, until the view is found to be off: mutes end meanwhile."""
+
+    async def finds_nothing() -> None:
+        pass
+
+    monkeypatch.setattr(small_desk.nodes[0].app.state.gateway.contract, "look", finds_nothing)
+    await assign(small_desk, 1, PETRO)
+    petro = await small_desk.client(PETRO)
+    direct = (await petro.open(OKSANA)).conversation.id
+    await watch(petro, lead(1))
+    [view] = await small_desk.sql("SELECT pg_get_viewdef('crm.topic_readers'::regclass)")
+    await small_desk.sql(
+        "CREATE OR REPLACE VIEW crm.topic_readers AS SELECT topic,"
+        f" (employee_id / (topic <> '{lead(1)}')::int)::bigint AS employee_id"
+        f" FROM ({view[0].rstrip(';')}) AS readers"
+    )
+
+    long = datetime.now(UTC) + timedelta(days=1)
+    await petro.request(ConversationMute(conversation_id=direct, until=long))
+    await (await small_desk.client(OKSANA)).send(direct, "psst")
+    soon = datetime.now(UTC) + timedelta(seconds=1)
+    await petro.request(ConversationMute(conversation_id=direct, until=soon))
+
+    while (await petro.next(UnreadChanged)).total.messages != 1:
+        pass
+    assert small_desk.nodes[0].node.topic_watches.watchers(lead(1))
