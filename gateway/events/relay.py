@@ -52,7 +52,8 @@ class Relay:
         self._poll_s = poll_s
         self._rung = asyncio.Event()
         self._had_due = True
-        """Something was due at the last look: only then there is something to count."""
+        """Something was due at the last look, or so it was told: only then there is something to
+        count."""
         self.relayed = 0
         """Events that this node has relayed."""
         self.backlog = OutboxBacklog(0, 0.0)
@@ -94,7 +95,9 @@ class Relay:
 
     async def _relay_all(self) -> None:
         """Relay until nothing is due, or another node does."""
-        if not self._rung.is_set():
+        if self._rung.is_set():
+            self._had_due = True
+        else:
             async with self._connect() as conn:
                 self._had_due = await outbox.has_due(conn)
             if not self._had_due:

@@ -8,6 +8,8 @@ import random
 import signal
 import sys
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -194,6 +196,38 @@ async def test_what_waits_is_counted_while_something_is_due(jobs: Jobs) -> None:
     await eventually(lambda: relay.backlog.waiting == 0 and relay.relayed == 12)
     for task in running:
         task.cancel()
+
+
+async def test_what_waits_is_counted_though_the_bell_never_stops(jobs: Jobs) -> None:
+    """A relay that is told of events all the time does not look by itself whether there are any."""
+    used = [0]
+
+    @asynccontextmanager
+    async def connect() -> AsyncIterator[Any]:
+        async with jobs.connect() as conn:
+            yield conn
+        used[0] += 1
+
+    async def ring_always() -> None:
+        while True:
+            relay.heard(Announcement("outbox", "events.stored", b"{}"))
+            await asyncio.sleep(0)
+
+    relay = relay_of(jobs, connect=connect, poll_s=0.01)
+    loops = [asyncio.create_task(relay.run())]
+    await eventually(lambda: used[0] > 0)  # nothing was due
+    loops.append(asyncio.create_task(ring_always()))
+    rounds = used[0] + 3
+    await eventually(lambda: used[0] > rounds)
+    try:
+        async with jobs.connect() as conn, conn.transaction():
+            await conn.fetchval("SELECT position FROM realtime.event_head FOR UPDATE")
+            await publish_some(jobs)
+            loops.append(asyncio.create_task(relay.watch(every_s=0.01)))
+            await eventually(lambda: relay.backlog.waiting == 12)
+    finally:
+        for loop in loops:
+            loop.cancel()
 
 
 async def crm_works(conn: Any, seed: int, committed: list[int], keys: Counter[str]) -> None:
