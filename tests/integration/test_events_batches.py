@@ -207,3 +207,29 @@ async def test_what_waits_is_counted_with_its_age(jobs: Jobs, conn: Any) -> None
 
     assert (counted.waiting, everything.waiting) == (2, 3)
     assert 70 <= everything.oldest_s < 170
+
+
+@pytest.mark.parametrize("savepoint", [False, True])
+async def test_what_is_being_cancelled_refuses_no_batches(
+    jobs: Jobs, publishing_at: EventPublishing, conn: Any, savepoint: bool
+) -> None:
+    """A transaction of the CRM that stays open; if it is rolled back, the event waits again."""
+    await publish(conn, key="k")
+    await jobs.sql("UPDATE realtime.events_outbox SET created_at = now() - interval '70 s'")
+    transaction = conn.transaction()
+    await transaction.start()
+    if savepoint:
+        await conn.execute("SAVEPOINT one")
+    await conn.execute("SELECT realtime.cancel_event('k')")
+    if savepoint:
+        await conn.execute("RELEASE one")
+
+    assert await relay_all(jobs) == []
+    assert kinds(await publishing_at.publish(SOURCE, [new()])) == ["stored"]
+    assert len(await relay_all(jobs)) == 1
+
+    await transaction.rollback()
+    async with jobs.connect() as other:
+        waits = await outbox.backlog(other, limit=100)
+    assert waits.waiting == 1
+    assert waits.oldest_s >= 70

@@ -81,17 +81,31 @@ class OutboxBacklog:
 
 
 async def backlog(conn: Conn, *, limit: int) -> OutboxBacklog:
-    """Count events that are due, up to a limit."""
+    """Count events that are due, up to a limit.
+
+    But for those that a transaction takes back, or relays, at this moment: no relay may have them,
+    and a transaction of the CRM may stay open for long.
+    """
     row = await conn.fetchrow(
         """
         -- outbox.backlog
+        WITH due AS (
+            SELECT greatest(deliver_at, created_at) AS since, xmax::text::bigint AS ender
+              FROM realtime.events_outbox
+             WHERE deliver_at <= now()
+             ORDER BY deliver_at, id
+             LIMIT $1
+        ), next AS (
+            SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xid
+        )
         SELECT count(*) AS waiting,
-               coalesce(extract(epoch FROM now() - min(since)), 0)::float8 AS oldest_s
-          FROM (SELECT greatest(deliver_at, created_at) AS since
-                  FROM realtime.events_outbox
-                 WHERE deliver_at <= now()
-                 ORDER BY deliver_at, id
-                 LIMIT $1) AS due
+               coalesce(extract(epoch FROM now() - min(due.since)), 0)::float8 AS oldest_s
+          FROM due, next
+         WHERE CASE due.ender WHEN 0 THEN true
+               ELSE pg_xact_status((next.xid  -- with the upper half that xmax does not have
+                        + ((due.ender - next.xid + 2147483648) & 4294967295)
+                        - 2147483648)::text::xid8) IS DISTINCT FROM 'in progress'
+               END
         """,
         limit,
     )
