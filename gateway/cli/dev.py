@@ -28,7 +28,7 @@ from gateway.embedded import EmbeddedError, start_postgres, start_valkey
 from gateway.ops import logs
 from gateway.settings import Settings
 
-START_S = 30.0
+START_S = 120.0
 WORKERS = 2  # so that a message crosses from one process to another
 
 

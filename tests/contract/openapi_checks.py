@@ -44,6 +44,7 @@ MEANT = {
     r"A direct conversation has (two people|no title and no key: its people name it)\.",
     # Of texts where an id may be one: "0", and what somebody would read as another number, "1e3".
     r"Input should be greater than or equal to 1",
+    r"Input should be less than or equal to 9223372036854775807",
     r"Input should be a valid integer, unable to parse string as an integer",
     r"Value error, must lie between 1970 and (2200|9999)",
     r"Value error, must not contain .*",

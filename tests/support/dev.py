@@ -19,7 +19,7 @@ import pytest
 
 from gateway.auth import Tokens
 
-READY_S = 60.0
+READY_S = 150.0
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 
 

@@ -136,14 +136,14 @@ def work(
     processes: int = 1,
     classes: tuple[str, ...] = (),
 ) -> Figures:
-    """Let users work; nothing may fail."""
+    """Let users work; a busy machine may have the gateway refuse some, and nothing else fails."""
     players = locust_roles.hired(gateway, users)
     found, code = locust_roles.play(
         gateway, players, users, seconds, processes=processes, quiet=True,
         environment=environment, classes=classes,
     )  # fmt: skip
-    assert dict(found.errors) == {}
-    assert code == 0
+    assert [why for why in found.errors if not why.endswith(": overloaded")] == []
+    assert code == bool(found.errors)
     return found
 
 

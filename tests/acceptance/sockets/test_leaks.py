@@ -210,6 +210,10 @@ async def visit(desk: Desk, node: RunningNode, numbers: range) -> None:
     )
 
 
+OWN_TOPICS = {topics.JOBS, topics.OUTBOX, topics.EVENTS, topics.NEWS}
+"""What a node is subscribed to without anybody."""
+
+
 async def quiet(node: RunningNode) -> None:
     """Wait until nobody is here, and every deadline that was set has passed."""
     await eventually(lambda: not node.node.sessions)
@@ -217,7 +221,7 @@ async def quiet(node: RunningNode) -> None:
     await eventually(lambda: node.node.deadlines == 0, timeout_s=20.0)
     bus = node.node.delivery.bus
     assert isinstance(bus, RedisBus)
-    await eventually(lambda: bus.topics == {topics.JOBS})  # its own
+    await eventually(lambda: bus.topics == OWN_TOPICS)
 
 
 async def left_over(node: RunningNode, before: dict[str, int]) -> dict[str, tuple[int, int]]:

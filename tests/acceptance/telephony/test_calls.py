@@ -91,9 +91,10 @@ async def test_a_second_agent_is_offered_the_call_that_the_first_did_not_answer(
 async def test_replaying_twice_makes_the_same_calls_once(desk: Desk) -> None:
     """The same recording again, on another node and later, changes and announces nothing."""
     events = await recorded(ANSWERED)
-    await play(desk, events)
-    before = await desk.sql("SELECT * FROM realtime.call_sessions")
     oksana = await desk.client(OKSANA, node=1)
+    await play(desk, events)
+    await oksana.next(CallEnded)
+    before = await desk.sql("SELECT * FROM realtime.call_sessions")
 
     receipt = await desk.nodes[1].app.state.gateway.pipeline.submit(
         shift(events, datetime.now(UTC) - events[0].occurred_at)
