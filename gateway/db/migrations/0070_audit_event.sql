@@ -26,8 +26,9 @@ BEGIN
     END IF;
     IF audit_event.details IS NOT NULL
        AND (jsonb_typeof(audit_event.details) <> 'object'
-            OR octet_length(audit_event.details::text) > 8000) THEN
-        RAISE EXCEPTION 'details is an object of at most 8,000 bytes.'
+            OR octet_length(audit_event.details::text) > 8000
+            OR NOT realtime.is_legible(audit_event.details)) THEN
+        RAISE EXCEPTION 'details is an object of at most 8,000 bytes and 100 levels.'
             USING ERRCODE = 'RT004', DETAIL = 'command.invalid', HINT = 'details';
     END IF;
     INSERT INTO realtime.audit (actor_id, act, subject, details, source)

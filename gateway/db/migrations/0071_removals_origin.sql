@@ -1,5 +1,6 @@
--- Only who may write the audit itself is believed where a removal came from: a role of the CRM, which
--- has EXECUTE alone, could name the gateway and any service account.
+-- Removals by realtime.remove_participants are audited with where they came from, as all acts are.
+-- Only who may write the audit itself is believed: a role of the CRM, which has EXECUTE alone, could name
+-- the gateway and any service account.
 
 -- Same arguments as before: the grants stay.
 CREATE OR REPLACE FUNCTION realtime.remove_participants(
