@@ -4,20 +4,10 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
 import pytest
-
-
-@pytest.fixture
-async def crm(database: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-    """Give a connection of the CRM to its database."""
-    conn = await asyncpg.connect(database)
-    yield conn
-    await conn.close()
-
 
 BAD_SQL = [
     ("open_conversation(NULL, '{1}')", "RT004", "title"),

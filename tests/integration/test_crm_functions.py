@@ -6,7 +6,6 @@ import asyncio
 import json
 import random
 import uuid
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -21,14 +20,6 @@ from tests.support.desk import IRYNA, OKSANA, PETRO, Desk
 SEND = "SELECT seq, change FROM realtime.send_message($1, $2, $3, $4)"
 KEY = uuid.UUID("6f1c6f1c-6f1c-4f1c-8f1c-6f1c6f1c6f1c")
 NOBODY_KNOWS = 999_999
-
-
-@pytest.fixture
-async def crm(database: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-    """Give a connection of the CRM to its database."""
-    conn = await asyncpg.connect(database)
-    yield conn
-    await conn.close()
 
 
 async def room(conn: Any, *people: int, history: str = "all") -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
@@ -44,14 +44,6 @@ async def desk(empty_desk: Desk) -> Desk:
     for _ in range(2):
         await empty_desk.start_node(sweep_s=0.1, standing_s=0.1, upkeep_s=LONG_S)
     return empty_desk
-
-
-@pytest.fixture
-async def crm(database: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-    """Give a connection of the CRM to its database."""
-    conn = await asyncpg.connect(database)
-    yield conn
-    await conn.close()
 
 
 async def nothing(_room: Room) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,14 +48,6 @@ async def desk(empty_desk: Desk) -> Desk:
     await empty_desk.start_node(sweep_s=SWEEP_S)
     await empty_desk.start_node(sweep_s=SWEEP_S)
     return empty_desk
-
-
-@pytest.fixture
-async def crm(database: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-    """Give a connection of the CRM to its database."""
-    conn = await asyncpg.connect(database)
-    yield conn
-    await conn.close()
 
 
 async def nothing(_room: Room) -> None:

@@ -167,6 +167,14 @@ async def database(databases: Databases) -> AsyncIterator[str]:
 
 
 @pytest.fixture
+async def crm(database: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """Give a connection of the CRM to its database."""
+    conn = await asyncpg.connect(database)
+    yield conn
+    await conn.close()
+
+
+@pytest.fixture
 async def new_database(databases: Databases) -> AsyncIterator[str]:
     """Give a database like `database`, without what others left in its statistics and plans."""
     dsn = await databases.clone()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -40,14 +39,6 @@ async def desk(empty_desk: Desk) -> Desk:
     for _ in range(2):
         await empty_desk.start_node(sweep_s=LONG_S, standing_s=LONG_S, upkeep_s=LONG_S)
     return empty_desk
-
-
-@pytest.fixture
-async def crm(database: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-    """Give a connection of the CRM to its database."""
-    conn = await asyncpg.connect(database)
-    yield conn
-    await conn.close()
 
 
 def message(text: str, **more: Any) -> dict[str, Any]:
