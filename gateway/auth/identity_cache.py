@@ -6,7 +6,6 @@ What is kept is forgotten at once when sockets/admission/standing_checks.py find
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager
@@ -15,6 +14,7 @@ from dataclasses import replace
 from gateway.auth.identity import Identity
 from gateway.auth.queries import employees
 from gateway.auth.queries.employees import EmployeeRecord
+from gateway.auth.shared_reads import SharedReads
 from gateway.auth.tokens import Claims
 from gateway.db import Conn
 from gateway.errors import ContractUnavailable, EmployeeDisabled, TokenRevoked
@@ -71,7 +71,7 @@ class IdentityCache:
         self._now = now
         self._kept: dict[Key, tuple[float, Identity]] = {}
         """In the order in which they were read."""
-        self._reading: dict[Key, asyncio.Task[Identity]] = {}
+        self._reading = SharedReads[Key, Identity]("identity")
         self.reads = 0
         """Number of times that the database was asked."""
 
@@ -89,14 +89,7 @@ class IdentityCache:
         key = claims.employee_id, claims.token_id
         if (kept := self._kept.get(key)) is not None and kept[0] + self._kept_s > self._now():
             return replace(kept[1], expires_at=claims.expires_at)
-        reading = self._reading.get(key)
-        if reading is None:
-            reading = self._reading[key] = asyncio.create_task(
-                self._read(key, claims), name="identity"
-            )
-            reading.add_done_callback(lambda task: self._was_read(key, task))
-        # Whoever goes away while they wait stops nobody else.
-        return await asyncio.shield(reading)
+        return await self._reading.read(key, lambda: self._read(key, claims))
 
     def forget(self, employee_ids: Collection[int] | None) -> None:
         """Read these employees again the next time; None: all."""
@@ -109,28 +102,20 @@ class IdentityCache:
     def _drop(self, meant: Callable[[Key], bool]) -> None:
         for key in [key for key in self._kept if meant(key)]:
             del self._kept[key]
-        # What is being read may be of before the change: it is answered with, and not kept.
-        for key in [key for key in self._reading if meant(key)]:
-            del self._reading[key]
+        self._reading.forget(meant)
 
     async def _read(self, key: Key, claims: Claims) -> Identity:
         began = self._now()
         self.reads += 1
         async with self._connect() as conn:
             found = await identify(conn, claims)
-        if self._reading.get(key) is asyncio.current_task():
+        if self._reading.may_keep(key):
             self._drop_old()
             self._kept.pop(key, None)
             self._kept[key] = (began, found)
             if len(self._kept) > self._max_kept:
                 del self._kept[next(iter(self._kept))]
         return found
-
-    def _was_read(self, key: Key, task: asyncio.Task[Identity]) -> None:
-        if self._reading.get(key) is task:
-            del self._reading[key]
-        if not task.cancelled():
-            task.exception()  # those who waited have it; without them it is nobody's
 
     def _drop_old(self) -> None:
         """Forget what is too old."""

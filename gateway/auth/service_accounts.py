@@ -6,7 +6,6 @@ key costs no statement of its own. Standing checks have them read again as soon 
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import time
 from collections.abc import Callable, Mapping
@@ -17,6 +16,7 @@ from datetime import UTC, datetime
 from gateway.auth import service_keys
 from gateway.auth.queries import service_accounts as queries
 from gateway.auth.queries.service_accounts import StoredKey
+from gateway.auth.shared_reads import SharedReads
 from gateway.db import Conn
 from gateway.errors import (
     ScopeMissing,
@@ -34,6 +34,8 @@ UNKNOWN_S = 1.0
 BURST_S = 2.0
 """An account may send at once what its rate allows in this time."""
 MARK_EVERY_S = 60.0
+ALL = "all"
+"""What is read: all accounts in one statement."""
 
 Connect = Callable[[], AbstractAsyncContextManager[Conn]]
 
@@ -71,7 +73,7 @@ class ServiceAccounts:
         self._wall_clock = wall_clock
         self._kept: Mapping[str, StoredKey] = {}
         self._read_at = float("-inf")
-        self._reading: asyncio.Task[Mapping[str, StoredKey]] | None = None
+        self._reading = SharedReads[str, Mapping[str, StoredKey]]("service accounts")
         self._spent_until: dict[int, float] = {}
         self._used: set[str] = set()
         self._mark_at = 0.0
@@ -111,8 +113,7 @@ class ServiceAccounts:
     def forget(self) -> None:
         """Read all of them again the next time."""
         self._read_at = float("-inf")
-        # What is being read may be of before the change: it is not kept.
-        self._reading = None
+        self._reading.forget(lambda _: True)
 
     async def mark_used(self) -> None:
         """Note now and then in the database which keys are used."""
@@ -127,17 +128,8 @@ class ServiceAccounts:
     async def _find(self, key_id: str) -> StoredKey | None:
         age_s = self._now() - self._read_at
         if age_s >= self._kept_s or (key_id not in self._kept and age_s >= UNKNOWN_S):
-            return (await self._read_once()).get(key_id)
+            return (await self._reading.read(ALL, self._read)).get(key_id)
         return self._kept.get(key_id)
-
-    async def _read_once(self) -> Mapping[str, StoredKey]:
-        """Read all; requests that arrive together wait for one answer of the database."""
-        reading = self._reading
-        if reading is None:
-            reading = self._reading = asyncio.create_task(self._read(), name="service accounts")
-            reading.add_done_callback(self._was_read)
-        # Whoever goes away while they wait stops nobody else.
-        return await asyncio.shield(reading)
 
     async def _read(self) -> Mapping[str, StoredKey]:
         began = self._now()
@@ -145,17 +137,11 @@ class ServiceAccounts:
         async with self._connect() as conn:
             stored = await queries.read_all(conn)
         found = {one.key_id: one for one in stored}
-        if self._reading is asyncio.current_task():
+        if self._reading.may_keep(ALL):
             self._kept, self._read_at = found, began
             known = {one.account_id for one in stored}
             self._spent_until = {one: at for one, at in self._spent_until.items() if one in known}
         return found
-
-    def _was_read(self, task: asyncio.Task[Mapping[str, StoredKey]]) -> None:
-        if self._reading is task:
-            self._reading = None
-        if not task.cancelled():
-            task.exception()  # those who waited have it; without them it is nobody's
 
 
 def _rate_of(account: ServiceAccount) -> Rate:
