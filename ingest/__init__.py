@@ -39,7 +39,7 @@ from ingest.normalise.twilio import twilio_events
 from ingest.normalise.twilio_fields import InvalidCallback
 from ingest.normalise.webhook import EventReader, ParsedEvents, parse_events
 from ingest.pipeline import Pipeline
-from ingest.queries import condensed_calls
+from ingest.queries import condensed_calls, partitions
 from ingest.queries.condensed_calls import load_condensed
 from ingest.queries.partitions import PartitionedTable
 from ingest.settings import IngestSettings
@@ -111,6 +111,7 @@ __all__ = [
     "load_condensed",
     "maintain_table",
     "parse_events",
+    "partitions",
     "read_number",
     "read_recording",
     "rebuild",

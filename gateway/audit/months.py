@@ -13,15 +13,17 @@ from datetime import UTC, datetime
 import asyncpg
 import structlog
 
-from gateway.audit.queries import partitions as queries
+from gateway.audit.queries import months as queries
 from gateway.db import Conn
-from ingest import PartitionedTable, PartitionMonth, maintain_table
+from ingest import PartitionedTable, PartitionMonth, maintain_table, partitions
 
 log = structlog.get_logger(__name__)
 
 MAINTAIN = "audit.maintain"
 EVERY_S = 3_600.0
 TABLE = PartitionedTable("audit", "at")
+LOCK_KEY = 0x61756469
+"""The advisory lock of this upkeep: "audi"."""
 AHEAD = 2
 LOCK_S = 0.2
 """Whoever audits waits as long as this waits for its locks; the next run tries again."""
@@ -71,7 +73,7 @@ async def _limited(connect: Connect) -> AsyncIterator[Conn]:
 
 
 async def _maintain(conn: Conn, month: PartitionMonth, oldest: PartitionMonth | None) -> None:
-    if not await queries.try_lock(conn):
+    if not await partitions.try_lock(conn, LOCK_KEY):
         return
     first = await queries.first(conn)
     covered = datetime.min.replace(tzinfo=UTC) if first is None else _end_of(first)
@@ -79,7 +81,7 @@ async def _maintain(conn: Conn, month: PartitionMonth, oldest: PartitionMonth | 
     done = await maintain_table(conn, TABLE, wanted, oldest=oldest)
     dropped = [*done.dropped]
     if first is not None and oldest is not None and covered <= oldest.begin:
-        await queries.drop(conn, first)
+        await partitions.drop(conn, first)
         dropped.append(first)
     if done.created or dropped:
         log.info("audit.months", created=",".join(done.created), dropped=",".join(dropped))

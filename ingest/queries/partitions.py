@@ -27,15 +27,15 @@ EVENTS = PartitionedTable("call_events", "occurred_at")
 PAYLOADS = PartitionedTable("call_event_payloads", "received_at")
 
 
-async def try_lock(conn: Conn) -> bool:
-    """Lock the housekeeping until the transaction ends; False when another node has locked it."""
+async def try_lock(conn: Conn, key: int = LOCK_KEY) -> bool:
+    """Lock a housekeeping until the transaction ends; False when another node has locked it."""
     return bool(
         await conn.fetchval(
             """
             -- partitions.try_lock
             SELECT pg_try_advisory_xact_lock($1)
             """,
-            LOCK_KEY,
+            key,
         )
     )
 
@@ -83,6 +83,7 @@ async def create(
 
 
 async def drop(conn: Conn, name: str) -> None:
+    """Drop a partition, by a name that was read from the database."""
     await conn.execute(
         f"""
         -- partitions.drop

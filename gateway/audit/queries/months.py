@@ -6,15 +6,12 @@ from datetime import datetime
 
 from gateway.db import Conn
 
-LOCK_KEY = 0x61756469
-"""The advisory lock of this upkeep: "audi"."""
-
 
 async def first(conn: Conn) -> str | None:
     """Return the partition that the audit of earlier versions has become; None when it is gone."""
     found: str | None = await conn.fetchval(
         """
-        -- partitions.first
+        -- months.first
         SELECT c.relname
           FROM pg_inherits AS i
           JOIN pg_class AS c ON c.oid = i.inhrelid
@@ -25,34 +22,11 @@ async def first(conn: Conn) -> str | None:
     return found
 
 
-async def try_lock(conn: Conn) -> bool:
-    """Lock the upkeep of the audit until the transaction ends; False when another node has it."""
-    return bool(
-        await conn.fetchval(
-            """
-            -- partitions.try_lock
-            SELECT pg_try_advisory_xact_lock($1)
-            """,
-            LOCK_KEY,
-        )
-    )
-
-
-async def drop(conn: Conn, name: str) -> None:
-    """Drop a partition, by a name that first() returned."""
-    await conn.execute(
-        f"""
-        -- partitions.drop
-        DROP TABLE realtime.{name}
-        """
-    )
-
-
 async def limit_locks(conn: Conn, timeout_s: float) -> None:
     """Have this transaction give up waiting for locks: whoever audits would wait behind it."""
     await conn.execute(
         """
-        -- partitions.limit_locks
+        -- months.limit_locks
         SELECT set_config('lock_timeout', $1, true)
         """,
         str(round(timeout_s * 1000)),
@@ -63,7 +37,7 @@ async def delete(conn: Conn, *, before: datetime, limit: int) -> int:
     """Delete acts before then that are in no month's partition of their own; return how many."""
     status = await conn.execute(
         """
-        -- partitions.delete
+        -- months.delete
         DELETE FROM realtime.audit AS a
          USING (SELECT at, id FROM realtime.audit WHERE at < $1 LIMIT $2) AS old
          WHERE a.at = old.at AND a.id = old.id AND a.at < $1
