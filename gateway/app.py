@@ -311,7 +311,7 @@ async def serve(
     app, server = make_server(settings)
     app.state.own_ports = own_ports
     await rest.warm_up(app)
-    gc.freeze()  # what was made until now stays; the first collection of it took 30 ms
+    gc.freeze()  # what was imported and made until now stays; to collect it took 30 ms
     for listener in sockets:  # what they accept inherits it
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, settings.send_buffer_bytes)
     pulse = asyncio.create_task(_pulse(server, beat), name="pulse") if beat else None

@@ -245,7 +245,7 @@ class Context:
         What is urgent needs none: a message that is sent again waits for nobody's pages.
         """
         places = self.services.reading_places
-        if not self.services.turns.may_wait():
+        if not self.services.turns.takes_turns():
             yield
             return
         try:

@@ -44,7 +44,6 @@ def main(parent: int, shared: list[int], own: list[int], pulse: int | None = Non
     settings = Settings()
     logs.configure(level=settings.log_level, json=settings.log_format == "json")
     gc.set_threshold(*GC_THRESHOLDS)
-    gc.freeze()  # imported objects stay for good
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             together, alone = _sockets(shared), _sockets(own)

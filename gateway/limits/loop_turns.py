@@ -61,7 +61,7 @@ class LoopTurns:
                 if self._queue:
                     self._watch()
 
-    def may_wait(self) -> bool:
+    def takes_turns(self) -> bool:
         """Return whether the steps of this task take turns."""
         return asyncio.current_task() in self._stepping
 
@@ -86,7 +86,7 @@ class LoopTurns:
         A step goes from one wait to the next. What the work starts as tasks takes no turns. Work
         within such work takes none of its own: its task would wait for a turn that it has.
         """
-        if self.may_wait():
+        if self.takes_turns():
             return await work
         task = asyncio.current_task()
         self._stepping.add(task)

@@ -56,19 +56,24 @@ def fragment_of_text(text: str | bytes) -> JsonFragment:
     return orjson.Fragment(text)
 
 
-async def in_portions(value: Any) -> JsonFragment:
-    """Encode a wire type; other tasks run after each few items of a long list."""
+async def encode_stepwise(value: Any) -> bytes:
+    """Encode a wire type like encode(); other tasks run after each few items of a long list."""
     long = {
         name: items
         for name in _names(value.__class__)
         if isinstance(items := getattr(value, name), list) and len(items) > FEW
     }
     if not long:
-        return fragment(value)
-    return fragment(replace(value, **{name: await list_in_portions(long[name]) for name in long}))
+        return encode(value)
+    return encode(replace(value, **{name: await list_stepwise(long[name]) for name in long}))
 
 
-async def list_in_portions(items: Sequence[Any]) -> JsonFragment:
+async def fragment_stepwise(value: Any) -> JsonFragment:
+    """Encode a wire type for an answer that contains it, in the same way."""
+    return orjson.Fragment(await encode_stepwise(value))
+
+
+async def list_stepwise(items: Sequence[Any]) -> JsonFragment:
     """Encode a list once that several answers contain; other tasks run after each few items."""
     encoded, began = [], time.perf_counter()
     for item in items:

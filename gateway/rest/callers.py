@@ -23,7 +23,7 @@ from gateway.errors import ServiceKeyRequired, TokenMissing
 from gateway.rest import anonymous, depends
 from gateway.rest.worker import parts_of
 
-EITHER = HTTPBearer(
+TOKEN_OR_KEY = HTTPBearer(
     auto_error=False,
     scheme_name="Token or service key",
     description="The key of a service account, or the token of an employee.",
@@ -55,7 +55,7 @@ def service_or_employee(scope: str) -> Callable[..., Awaitable[Caller]]:
     """Return a dependency: an account that has this scope, or any active employee."""
 
     async def either(
-        request: Request, credentials: Annotated[Credentials, Depends(EITHER)]
+        request: Request, credentials: Annotated[Credentials, Depends(TOKEN_OR_KEY)]
     ) -> Caller:
         if credentials is not None and is_service_key(credentials.credentials):
             return await _service(request, credentials.credentials, scope)

@@ -145,7 +145,7 @@ class EncodedResponse(Response):
         self._value = value
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.body = codec.encode(await codec.in_portions(self._value))
+        self.body = await codec.encode_stepwise(self._value)
         self.headers["Content-Length"] = str(len(self.body))
         await super().__call__(scope, receive, send)
 

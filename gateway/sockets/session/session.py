@@ -232,7 +232,7 @@ class Session:
             self._answering = entry
             return await serve(self, entry.command)
         result = await serve(self.require_context(), entry.command)
-        return await codec.in_portions(result) if entry.handler.cost == "read" else result
+        return await codec.fragment_stepwise(result) if entry.handler.cost == "read" else result
 
     def require_context(self) -> Context:
         """Return who it is; HelloRequired before hello."""

@@ -174,8 +174,8 @@ async def snapshots(services: Services, requests: Sequence[SnapshotRequest]) -> 
         )
         listed = list(islice(of_queues, MAX_SHOWN_AGENTS)) if one.agents else []
         named_queues = [queues[name] for name in names if name in queues]
-        shown_queues = await codec.list_in_portions(named_queues)
-        shown_agents = await codec.list_in_portions(listed)
+        shown_queues = await codec.list_stepwise(named_queues)
+        shown_agents = await codec.list_stepwise(listed)
         found.append(WatchedStates(named_queues, listed, (shown_queues, shown_agents)))
     return found
 
